@@ -1,0 +1,1 @@
+"""The kernels floor: numbers, no networks. The only folder that imports Numba or llvmlite."""

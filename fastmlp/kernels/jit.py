@@ -1,0 +1,75 @@
+"""The one place that says how kernels are compiled: flags, caching and the plain-Python mode.
+
+Three decorators: :func:`kernel` for the building blocks that other kernels call, :func:`inlined` for the few
+whose arguments must stay in registers, and :func:`entry` for what Python calls, the only ones that are cached
+(a cached entry contains its callees). Nothing is compiled at import.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from llvmlite import binding
+from numba.core import config
+
+from .cache import PackageCache
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Products and sums may be contracted to FMA. Nothing else is relaxed: "reassoc" would make sums depend on
+# what the vectoriser chose, "arcp" and "afn" turn vector (not scalar) divisions into a reciprocal estimate
+# with one Newton step, which gives a vector body and its remainder different bits and 1/inf a NaN, and "nsz"
+# loses tanh(-0). Sums that should be vectors say so in their source.
+FASTMATH = {"contract"}
+OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
+
+JIT_DISABLED = bool(config.DISABLE_JIT)
+
+
+def _simd_width() -> int:
+    """How many float32 lanes a vector has: forced by ``FASTMLP_SIMD_WIDTH``, or what the processor has."""
+    forced = os.environ.get("FASTMLP_SIMD_WIDTH")
+    if forced is not None:
+        if forced not in {"4", "8", "16"}:
+            raise ValueError(f"FASTMLP_SIMD_WIDTH must be 4, 8 or 16, got {forced!r}")
+        return int(forced)
+    features = binding.get_host_cpu_features()
+    if features.get("avx512f", False):
+        return 16
+    return 8 if features.get("avx2", False) else 4
+
+
+SIMD_WIDTH = _simd_width()
+
+
+def _quiet(function: F) -> F:
+    """The plain-Python mode of a kernel: NumPy scalars must overflow as silently as machine code does."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return call  # type: ignore[return-value]
+
+
+def kernel(function: F) -> F:
+    """Compile a building block: called from other kernels (and from tests)."""
+    return _quiet(function) if JIT_DISABLED else numba.njit(**OPTIONS)(function)
+
+
+def inlined(function: F) -> F:
+    """Compile a building block that LLVM must inline, such as one that passes register tiles."""
+    return function if JIT_DISABLED else numba.njit(forceinline=True, **OPTIONS)(function)
+
+
+def entry(function: F) -> F:
+    """Compile a function that Python calls; its machine code is kept between processes."""
+    if JIT_DISABLED:
+        return _quiet(function)
+    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher._cache = PackageCache(function, f"{sorted(FASTMATH)} width {SIMD_WIDTH}")
+    return dispatcher
