@@ -56,16 +56,19 @@ CACHE_LINE = 16
 LONG_ROW = 128
 
 
+@kernel
 def padded_rows(rows: int) -> int:
     """Round up a number of rows to what the tile heights add up to."""
     return max(LOW_ROWS, -(-rows // GRANULE) * GRANULE) if rows else 0
 
 
+@kernel
 def padded_columns(columns: int) -> int:
     """Round up a number of columns to whole vectors."""
     return -(-columns // SIMD_WIDTH) * SIMD_WIDTH
 
 
+@kernel
 def leading_dimension(columns: int) -> int:
     """Elements from one row to the next: whole vectors, and an odd number of cache lines for long rows."""
     padded = padded_columns(columns)

@@ -1,0 +1,64 @@
+"""fastmlp: trains multi-layer perceptrons on the CPU, fast.
+
+Names load when they are first used, so that ``import fastmlp`` costs next to nothing; Numba is imported with
+the first model.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import activations, datasets, errors, initializers, losses, metrics, optimizers, regularizers
+    from .history import History
+    from .layers import Dense, Input
+    from .model import Sequential
+    from .seeds import set_random_seed
+
+_MODULES = (
+    "activations",
+    "datasets",
+    "errors",
+    "initializers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "regularizers",
+)
+_HOMES = {
+    "Dense": "layers",
+    "History": "history",
+    "Input": "layers",
+    "Sequential": "model",
+    "set_random_seed": "seeds",
+}
+
+__all__ = [
+    "Dense",
+    "History",
+    "Input",
+    "Sequential",
+    "__version__",
+    "activations",
+    "datasets",
+    "errors",
+    "initializers",
+    "losses",
+    "metrics",
+    "optimizers",
+    "regularizers",
+    "set_random_seed",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,545 @@
+"""Activation functions: configuration, value and slope, and the compiled loops over a layer's rows.
+
+To add one: write its value and slope as scalar kernels, its class, a line in :data:`TABLE` and a branch in
+:func:`elementwise`. ``slope(z, a, p)`` is the derivative at ``z``, where ``a`` is the value there and ``p``
+the function's parameter: it may use whichever is cheaper.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import unknown_name
+from .kernels import vmath
+from .kernels.jit import kernel
+
+Buffer = NDArray[np.float32]
+Scalar = Callable[..., np.float32]
+
+ZERO, HALF, ONE, TWO, SIX = (np.float32(value) for value in (0, 0.5, 1, 2, 6))
+
+(
+    LINEAR, SIGMOID, TANH, RELU, ELU_KIND, SOFTPLUS, SOFTMAX, LEAKY_RELU, GELU_EXACT, GELU_TANH, SILU, SOFTSIGN,
+    HARD_SIGMOID, EXPONENTIAL, MISH, SELU_KIND,
+) = range(16)  # fmt: skip
+
+
+@kernel
+def sigmoid(z: np.float32, p: np.float32) -> np.float32:
+    """Return 1 / (1 + exp(-z))."""
+    return vmath.sigmoid(z)
+
+
+@kernel
+def sigmoid_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return a (1 - a)."""
+    return a * (ONE - a)
+
+
+@kernel
+def tanh(z: np.float32, p: np.float32) -> np.float32:
+    """Return the hyperbolic tangent."""
+    return vmath.tanh(z)
+
+
+@kernel
+def tanh_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return 1 - a^2."""
+    return ONE - a * a
+
+
+@kernel
+def leaky_relu(z: np.float32, p: np.float32) -> np.float32:
+    """Return z for z > 0, else p z; ReLU (p = 0) keeps a NaN, which ``max`` would hide."""
+    return z if z > ZERO else p * z
+
+
+@kernel
+def leaky_relu_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return 1 for z > 0, else p."""
+    return ONE if z > ZERO else p
+
+
+@kernel
+def relu(z: np.float32, p: np.float32) -> np.float32:
+    """Return z, or 0 for z <= 0; a NaN stays."""
+    return ZERO if z <= ZERO else z
+
+
+@kernel
+def relu_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return 1 for z > 0, else 0."""
+    return ONE if z > ZERO else ZERO
+
+
+@kernel
+def elu(z: np.float32, p: np.float32) -> np.float32:
+    """Return z for z > 0, else p (exp(z) - 1) (Clevert et al., arXiv 1511.07289)."""
+    low = p * vmath.expm1(z)
+    return z if z > ZERO else low
+
+
+@kernel
+def elu_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return 1 for z > 0, else p exp(z) = a + p."""
+    return ONE if z > ZERO else a + p
+
+
+# The fixed point of Klambauer et al., arXiv 1706.02515: mean 0 and variance 1 map onto themselves.
+SELU_ALPHA = np.float32(1.6732632423543772)
+SELU_SCALE = np.float32(1.0507009873554805)
+
+
+@kernel
+def selu(z: np.float32, p: np.float32) -> np.float32:
+    """Return scale * elu(z, alpha) with the constants of self-normalising networks."""
+    low = SELU_ALPHA * vmath.expm1(z)
+    return SELU_SCALE * (z if z > ZERO else low)
+
+
+@kernel
+def selu_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return scale for z > 0, else scale alpha exp(z) = a + scale alpha."""
+    return SELU_SCALE if z > ZERO else a + SELU_SCALE * SELU_ALPHA
+
+
+@kernel
+def softplus(z: np.float32, p: np.float32) -> np.float32:
+    """Return log(1 + exp(z))."""
+    return vmath.softplus(z)
+
+
+@kernel
+def softplus_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return sigmoid(z)."""
+    return vmath.sigmoid(z)
+
+
+@kernel
+def gelu(z: np.float32, p: np.float32) -> np.float32:
+    """Return z Phi(z), with the normal distribution function (Hendrycks & Gimpel, arXiv 1606.08415)."""
+    return HALF * z * (ONE + vmath.erf(z * SQRT_HALF))
+
+
+@kernel
+def gelu_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return Phi(z) + z phi(z)."""
+    return HALF * (ONE + vmath.erf(z * SQRT_HALF)) + z * NORMAL_PEAK * vmath.exp(-HALF * z * z)
+
+
+SQRT_HALF = np.float32(math.sqrt(0.5))
+NORMAL_PEAK = np.float32(1 / math.sqrt(2 * math.pi))
+GELU_INNER = np.float32(math.sqrt(2 / math.pi))
+GELU_CUBE = np.float32(0.044715)
+THREE = np.float32(3)
+
+
+@kernel
+def gelu_tanh(z: np.float32, p: np.float32) -> np.float32:
+    """Return z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))) / 2, the approximation of the same paper."""
+    return HALF * z * (ONE + vmath.tanh(GELU_INNER * (z + GELU_CUBE * z * z * z)))
+
+
+@kernel
+def gelu_tanh_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return the derivative of :func:`gelu_tanh` by the product rule."""
+    t = vmath.tanh(GELU_INNER * (z + GELU_CUBE * z * z * z))
+    inner = GELU_INNER * (ONE + THREE * GELU_CUBE * z * z)
+    return HALF * (ONE + t) + HALF * z * (ONE - t * t) * inner
+
+
+@kernel
+def silu(z: np.float32, p: np.float32) -> np.float32:
+    """Return z sigmoid(z)."""
+    return z * vmath.sigmoid(z)
+
+
+@kernel
+def silu_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return s + a (1 - s) with s = sigmoid(z)."""
+    s = vmath.sigmoid(z)
+    return s + a * (ONE - s)
+
+
+@kernel
+def softsign(z: np.float32, p: np.float32) -> np.float32:
+    """Return z / (1 + |z|)."""
+    return z / (ONE + abs(z))
+
+
+@kernel
+def softsign_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return 1 / (1 + |z|)^2."""
+    d = ONE + abs(z)
+    return ONE / (d * d)
+
+
+@kernel
+def hard_sigmoid(z: np.float32, p: np.float32) -> np.float32:
+    """Return min(max(z / 6 + 1/2, 0), 1), Keras 3's definition."""
+    a = z / SIX + HALF
+    a = ZERO if a < ZERO else a
+    return ONE if a > ONE else a
+
+
+@kernel
+def hard_sigmoid_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return 1/6 strictly between the kinks, else 0."""
+    return ONE / SIX if (a > ZERO) & (a < ONE) else ZERO
+
+
+@kernel
+def exponential(z: np.float32, p: np.float32) -> np.float32:
+    """Return exp(z)."""
+    return vmath.exp(z)
+
+
+@kernel
+def exponential_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return exp(z)."""
+    return a
+
+
+@kernel
+def mish(z: np.float32, p: np.float32) -> np.float32:
+    """Return z tanh(softplus(z)) (Misra, arXiv 1908.08681)."""
+    return z * vmath.tanh(vmath.softplus(z))
+
+
+@kernel
+def mish_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
+    """Return t + z (1 - t^2) sigmoid(z) with t = tanh(softplus(z))."""
+    t = vmath.tanh(vmath.softplus(z))
+    return t + z * (ONE - t * t) * vmath.sigmoid(z)
+
+
+@kernel
+def _map(
+    value: Scalar,
+    slope: Scalar,
+    p: np.float32,
+    z: Buffer,
+    first: int,
+    slopes: Buffer,
+    slope_first: int,
+    count: int,
+    training: bool,
+) -> None:
+    if training:
+        for i in range(count):
+            before = z[first + i]
+            after = value(before, p)
+            slopes[slope_first + i] = slope(before, after, p)
+            z[first + i] = after
+    else:
+        for i in range(count):
+            z[first + i] = value(z[first + i], p)
+
+
+@kernel
+def elementwise(
+    kind: int,
+    p: np.float32,
+    z: Buffer,
+    first: int,
+    slopes: Buffer,
+    slope_first: int,
+    count: int,
+    training: bool,
+) -> None:
+    """``a = f(z)`` in place and, in training, ``slopes = f'(z)``, for every kind but softmax.
+
+    Parameters
+    ----------
+    kind : int
+        One of this module's constants.
+    p : float32
+        The function's parameter.
+    z, slopes : flat buffers
+        ``count`` elements from ``first`` and ``slope_first``; the ranges may not overlap.
+    """
+    if kind == RELU:
+        _map(relu, relu_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == SIGMOID:
+        _map(sigmoid, sigmoid_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == TANH:
+        _map(tanh, tanh_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == ELU_KIND:
+        _map(elu, elu_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == SELU_KIND:
+        _map(selu, selu_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == SOFTPLUS:
+        _map(softplus, softplus_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == LEAKY_RELU:
+        _map(leaky_relu, leaky_relu_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == GELU_EXACT:
+        _map(gelu, gelu_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == GELU_TANH:
+        _map(gelu_tanh, gelu_tanh_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == SILU:
+        _map(silu, silu_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == SOFTSIGN:
+        _map(softsign, softsign_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == HARD_SIGMOID:
+        _map(hard_sigmoid, hard_sigmoid_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == EXPONENTIAL:
+        _map(exponential, exponential_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == MISH:
+        _map(mish, mish_slope, p, z, first, slopes, slope_first, count, training)
+    elif training:
+        slopes[slope_first : slope_first + count] = ONE
+
+
+@kernel
+def softmax_forward(z: Buffer, first: int, stride: int, rows: int, columns: int) -> None:
+    """``a = exp(z - max) / sum`` row by row, in place; ``rows`` x ``columns`` elements, rows ``stride`` apart."""
+    for row in range(rows):
+        start = first + row * stride
+        largest = z[start]
+        for j in range(1, columns):
+            largest = max(largest, z[start + j])
+        for j in range(columns):
+            z[start + j] = vmath.exp(z[start + j] - largest)
+        total = np.float32(0)
+        for j in range(columns):
+            total += z[start + j]
+        inverse = ONE / total
+        for j in range(columns):
+            z[start + j] *= inverse
+
+
+@kernel
+def softmax_backward(
+    a: Buffer, first: int, stride: int, da: Buffer, da_first: int, da_stride: int, rows: int, columns: int
+) -> None:
+    """``dz_j = a_j (da_j - sum_k a_k da_k)`` row by row, over ``da`` in place."""
+    for row in range(rows):
+        start, da_start = first + row * stride, da_first + row * da_stride
+        total = np.float32(0)
+        for j in range(columns):
+            total += a[start + j] * da[da_start + j]
+        for j in range(columns):
+            da[da_start + j] = a[start + j] * (da[da_start + j] - total)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A function applied to a layer's output ``z``; instances are given as ``activation=`` of a layer."""
+
+    kind: ClassVar[int] = LINEAR
+    name: ClassVar[str] = "linear"
+
+    @property
+    def parameter(self) -> float:
+        """The one number that the compiled function takes."""
+        return 0.0
+
+    @property
+    def compiled_kind(self) -> int:
+        """Which compiled function serves this configuration."""
+        return self.kind
+
+    def __call__(self, z: Any) -> NDArray[np.float32]:
+        """Apply the function to an array.
+
+        Parameters
+        ----------
+        z : array_like
+            Any shape; softmax runs over the last axis.
+
+        Returns
+        -------
+        ndarray of float32
+            The values, in the shape of ``z``.
+        """
+        values: NDArray[np.float32] = np.array(z, np.float32, ndmin=1, order="C")
+        flat = values.reshape(-1)
+        if self.compiled_kind == SOFTMAX:
+            columns = values.shape[-1]
+            if values.size:
+                softmax_forward(flat, 0, columns, values.size // columns, columns)
+        else:
+            elementwise(
+                self.compiled_kind, np.float32(self.parameter), flat, 0, np.empty(0, np.float32), 0, flat.size, False
+            )
+        return values.reshape(np.shape(z))
+
+
+@dataclass(frozen=True)
+class Linear(Activation):
+    """``a = z``."""
+
+
+@dataclass(frozen=True)
+class Sigmoid(Activation):
+    """``a = 1 / (1 + exp(-z))``, in (0, 1)."""
+
+    kind = SIGMOID
+    name = "sigmoid"
+
+
+@dataclass(frozen=True)
+class Tanh(Activation):
+    """``a = tanh(z)``, in (-1, 1)."""
+
+    kind = TANH
+    name = "tanh"
+
+
+@dataclass(frozen=True)
+class ReLU(Activation):
+    """``a = max(z, 0)``."""
+
+    kind = RELU
+    name = "relu"
+
+
+def _finite(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+
+
+@dataclass(frozen=True)
+class ELU(Activation):
+    """``a = z`` for z > 0, else ``alpha (exp(z) - 1)``."""
+
+    kind = ELU_KIND
+    name = "elu"
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        _finite("alpha", self.alpha)
+
+    @property
+    def parameter(self) -> float:
+        """``alpha``."""
+        return self.alpha
+
+
+@dataclass(frozen=True)
+class SELU(Activation):
+    """``a = 1.0507 elu(z, 1.6733)``: self-normalising with ``lecun_normal`` initial weights."""
+
+    kind = SELU_KIND
+    name = "selu"
+
+
+@dataclass(frozen=True)
+class Softplus(Activation):
+    """``a = log(1 + exp(z))``, the smooth ReLU; its slope is the sigmoid."""
+
+    kind = SOFTPLUS
+    name = "softplus"
+
+
+@dataclass(frozen=True)
+class Softmax(Activation):
+    """``a = exp(z) / sum(exp(z))`` over the units of a row."""
+
+    kind = SOFTMAX
+    name = "softmax"
+
+
+@dataclass(frozen=True)
+class LeakyReLU(Activation):
+    """``a = z`` for z > 0, else ``negative_slope z``."""
+
+    kind = LEAKY_RELU
+    name = "leaky_relu"
+    negative_slope: float = 0.2
+
+    def __post_init__(self) -> None:
+        _finite("negative_slope", self.negative_slope)
+
+    @property
+    def parameter(self) -> float:
+        """``negative_slope``."""
+        return self.negative_slope
+
+
+@dataclass(frozen=True)
+class GELU(Activation):
+    """``a = z Phi(z)``; with ``approximate`` the tanh form."""
+
+    kind = GELU_EXACT
+    name = "gelu"
+    approximate: bool = False
+
+    @property
+    def compiled_kind(self) -> int:
+        """The exact or the approximate function."""
+        return GELU_TANH if self.approximate else GELU_EXACT
+
+
+@dataclass(frozen=True)
+class SiLU(Activation):
+    """``a = z sigmoid(z)``, also known as swish."""
+
+    kind = SILU
+    name = "silu"
+
+
+@dataclass(frozen=True)
+class Softsign(Activation):
+    """``a = z / (1 + |z|)``."""
+
+    kind = SOFTSIGN
+    name = "softsign"
+
+
+@dataclass(frozen=True)
+class HardSigmoid(Activation):
+    """``a = z / 6 + 1/2``, cut to [0, 1]."""
+
+    kind = HARD_SIGMOID
+    name = "hard_sigmoid"
+
+
+@dataclass(frozen=True)
+class Exponential(Activation):
+    """``a = exp(z)``."""
+
+    kind = EXPONENTIAL
+    name = "exponential"
+
+
+@dataclass(frozen=True)
+class Mish(Activation):
+    """``a = z tanh(log(1 + exp(z)))``."""
+
+    kind = MISH
+    name = "mish"
+
+
+TABLE: dict[str, type[Activation]] = {
+    activation.name: activation
+    for activation in (
+        Linear, Sigmoid, Tanh, ReLU, ELU, SELU, Softplus, Softmax, LeakyReLU, GELU, SiLU, Softsign, HardSigmoid,
+        Exponential, Mish,
+    )
+}  # fmt: skip
+
+
+def get(identifier: str | Activation | None) -> Activation:
+    """Return the activation that a name, an instance or None (linear) stands for.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not in :data:`TABLE`; the message has the nearest ones.
+    TypeError
+        For anything else.
+    """
+    if identifier is None:
+        return Linear()
+    if isinstance(identifier, Activation):
+        return identifier
+    if isinstance(identifier, str):
+        if identifier not in TABLE:
+            raise unknown_name("activation", identifier, TABLE)
+        return TABLE[identifier]()
+    raise TypeError(f"activation must be a name or a configured activation such as ELU(alpha=0.5), got {identifier!r}")

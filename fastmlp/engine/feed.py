@@ -1,0 +1,54 @@
+"""How rows reach the compiled loops: C-contiguous float32 as it is, everything else converted by the block."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .epoch import Data
+
+NO_ORDER = np.empty(0, np.int64)
+# floats in a converted block
+BLOCK_FLOATS = 1 << 20
+
+
+def read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a view that cannot be written: kernels see one type of array, and never change users' data."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+class Feed:
+    """Rows of one data set.
+
+    Parameters
+    ----------
+    x : array (n, K)
+        Real numbers of any dtype and layout; not copied as a whole.
+    y : float32 array (n, columns)
+        Targets; (n, 0) for prediction.
+    weights : float32 array (n,) or (0,)
+        Sample weights.
+    """
+
+    def __init__(self, x: NDArray[np.generic], y: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+        self.x = x
+        self.y, self.weights = read_only(y), read_only(weights)
+        self.rows = len(x)
+        self.columns = y.shape[1]
+        # np.dtype equality is of the byte order too
+        self.direct = x.dtype == np.float32 and x.flags.c_contiguous and x.flags.aligned
+        # rows that one call may cover
+        self.block = self.rows if self.direct else max(1, BLOCK_FLOATS // x.shape[1])
+        self._whole = Data(read_only(x), self.y, self.weights, NO_ORDER) if self.direct else None
+
+    def data(self, order: NDArray[np.int64], first: int, last: int) -> tuple[Data, int]:
+        """Return the rows ``first`` to ``last`` of an order, and what to subtract from a row's number.
+
+        An empty ``order`` is the data's own; after a conversion the rows stand in their order already.
+        """
+        if self._whole is not None:
+            return self._whole._replace(order=order), 0
+        rows = order[first:last] if order.size else slice(first, last)
+        x = np.ascontiguousarray(self.x[rows], np.float32)
+        weights = self.weights[rows] if self.weights.size else self.weights
+        return Data(read_only(x), read_only(self.y[rows]), read_only(weights), NO_ORDER), first

@@ -1,0 +1,73 @@
+"""The exceptions of the package, and the two checks whose messages every module words alike."""
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable
+
+
+class FastMLPError(Exception):
+    """What all errors of this package's own share; wrong arguments raise ValueError and TypeError instead."""
+
+
+class TrainingDivergedError(FastMLPError, ArithmeticError):
+    """The loss or a weight became NaN or infinite during training."""
+
+
+class NotCompiledError(FastMLPError, RuntimeError):
+    """A model was asked to train or to evaluate before ``compile`` gave it a loss and an optimizer."""
+
+
+class NotBuiltError(FastMLPError, RuntimeError):
+    """Weights were asked for before the model knew the size of its input."""
+
+
+def unknown_name(kind: str, name: object, valid: Iterable[str]) -> ValueError:
+    """Build the error for a name that is in no table, with the closest names that are.
+
+    Parameters
+    ----------
+    kind : str
+        What was named, such as ``"activation"``.
+    name : object
+        What was given.
+    valid : iterable of str
+        The names that would do, in the order in which to list them.
+
+    Returns
+    -------
+    ValueError
+        To be raised by the caller, so that the traceback ends there.
+    """
+    names = list(valid)
+    close = difflib.get_close_matches(name.lower(), names, n=2, cutoff=0.55) if isinstance(name, str) else []
+    hint = f": did you mean {' or '.join(map(repr, close))}?" if close else "."
+    return ValueError(f"unknown {kind} {name!r}{hint} Valid names: {', '.join(names)}")
+
+
+def finite_number(argument: str, value: object, *, at_least: float = -math.inf) -> float:
+    """Check that an argument is a finite real number and return it as a float.
+
+    Parameters
+    ----------
+    argument : str
+        Its name, for the message.
+    value : object
+        What was given.
+    at_least : float
+        The smallest value allowed.
+
+    Raises
+    ------
+    TypeError
+        Not a real number (a bool is none).
+    ValueError
+        NaN, infinite, or less than `at_least`.
+    """
+    allowed = "a finite number" if at_least == -math.inf else f"a finite number of at least {at_least:g}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{argument} must be {allowed}, got {value!r} of type {type(value).__name__}")
+    number = float(value)
+    if not math.isfinite(number) or number < at_least:
+        raise ValueError(f"{argument} must be {allowed}, got {number:g}")
+    return number

@@ -1,0 +1,116 @@
+"""Checks of what users hand over: nothing passes that a kernel could stumble on."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .losses import Loss
+
+# how many numbers are checked or converted at a time
+BLOCK_NUMBERS = 1 << 20
+
+
+def check_array(name: str, value: Any) -> NDArray[Any]:
+    """Return ``value`` as an array of real numbers; a bool, integer or float dtype of any byte order.
+
+    Raises
+    ------
+    TypeError
+        For objects, texts, dates and complex numbers.
+    ValueError
+        For ragged nested lists.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a regular array of numbers: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name} must hold real numbers, got dtype {array.dtype}; convert or encode it first, "
+            f"for example with {name}.astype('float32')"
+        )
+    return array
+
+
+def check_finite(name: str, array: NDArray[Any]) -> None:
+    """Raise ValueError if an element is NaN, infinite or too large for float32, saying where."""
+    if array.dtype.kind != "f" or array.size == 0:
+        return
+    rows = max(1, BLOCK_NUMBERS // max(1, array.size // len(array)))
+    for start in range(0, len(array), rows):
+        block = array[start : start + rows]
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(block if block.dtype == np.float32 else block.astype(np.float32))
+        if not finite.all():
+            where = np.argwhere(~finite)[0]
+            found = block[tuple(where)]
+            where[0] += start
+            raise ValueError(
+                f"{name} must be finite in float32, got {found} at index {tuple(int(i) for i in where)}; "
+                "remove or impute such rows before training"
+            )
+
+
+def check_x(x: Any, features: int | None) -> NDArray[Any]:
+    """Return the features as a 2-D array of real finite numbers; ``features`` is what the model takes."""
+    array = check_array("x", x)
+    if array.ndim != 2:
+        hint = f"; use x.reshape(-1, 1) for one feature or x.reshape(1, -1) for one row" if array.ndim == 1 else ""
+        raise ValueError(f"x must have the shape (rows, features), got {array.shape}{hint}")
+    if array.shape[1] == 0:
+        raise ValueError(f"x must have at least one feature, got the shape {array.shape}")
+    if features is not None and array.shape[1] != features:
+        raise ValueError(f"x must have {features} features as the model's input, got {array.shape[1]}")
+    check_finite("x", array)
+    return array
+
+
+def check_y(y: Any, rows: int, units: int, loss: Loss) -> NDArray[np.float32]:
+    """Return the targets as float32 (rows, columns), checked against the loss and the model's outputs."""
+    array = check_array("y", y)
+    if array.ndim == 0 or len(array) != rows:
+        got = "a single number" if array.ndim == 0 else f"{len(array)} rows"
+        raise ValueError(f"y must have as many rows as x: x has {rows}, y is {got}")
+    columns = 1 if loss.sparse else units
+    if array.shape not in ((rows, columns), *([(rows,)] if columns == 1 else [])):
+        wanted = f"({rows},) with class numbers" if loss.sparse else f"({rows}, {units})"
+        raise ValueError(
+            f"y must have the shape {wanted} for {loss.name} and an output of {units} units, got {array.shape}"
+        )
+    check_finite("y", array)
+    if loss.sparse:
+        if array.size and not (array == np.floor(array)).all():
+            odd = array[array != np.floor(array)].flat[0]
+            raise ValueError(f"y must hold whole class numbers for {loss.name}, got {odd}")
+        if array.size and not ((array >= 0) & (array < units)).all():
+            odd = array[(array < 0) | (array >= units)].flat[0]
+            raise ValueError(
+                f"y must hold class numbers 0 to {units - 1} for an output of {units} units, got {odd}"
+            )
+    low, high = loss.target_range
+    if array.size and not (low <= array.min() and array.max() <= high):
+        odd = array.min() if array.min() < low else array.max()
+        bounds = f"at least {low:g}" if high == np.inf else f"in [{low:g}, {high:g}]"
+        raise ValueError(f"y must be {bounds} for {loss.name}, got {odd}")
+    return np.ascontiguousarray(array, np.float32).reshape(rows, columns)
+
+
+def check_sample_weight(weights: Any, rows: int) -> NDArray[np.float32]:
+    """Return sample weights as float32 (rows,), finite and not negative; None gives an empty array."""
+    if weights is None:
+        return np.empty(0, np.float32)
+    array = check_array("sample_weight", weights)
+    if array.shape not in ((rows,), (rows, 1)):
+        raise ValueError(f"sample_weight must have the shape ({rows},), got {array.shape}")
+    check_finite("sample_weight", array)
+    if array.size and array.min() < 0:
+        raise ValueError(f"sample_weight must not be negative, got {array.min()}")
+    return np.ascontiguousarray(array, np.float32).reshape(rows)
+
+
+def check_count(name: str, value: Any) -> int:
+    """Return a positive integer, or raise ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return int(value)

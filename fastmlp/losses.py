@@ -1,0 +1,478 @@
+"""Losses: configuration, value and gradient of every output, and the compiled loop over a batch.
+
+To add one: write its scalar kernel ``(y, p, c) -> (value, slope)`` for target ``y``, output ``p`` and parameter
+``c``, its class, a line in :data:`TABLE` and a branch in :func:`loss_value_and_grad`. Formulas are Keras 3's.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import unknown_name
+from .kernels import vmath
+from .kernels.jit import kernel
+
+Buffer = NDArray[np.float32]
+Element = Callable[..., tuple[np.float32, np.float32]]
+
+ZERO, HALF, ONE, TWO = (np.float32(value) for value in (0, 0.5, 1, 2))
+LOG_TWO = np.float32(math.log(2))
+# Keras' fuzz factor: probabilities stay this far from 0 and 1
+EPSILON = np.float32(1e-7)
+ONE_LESS_EPSILON = np.float32(1 - 1e-7)
+
+(
+    SQUARED, ABSOLUTE, HUBER, LOG_COSH, POISSON, BINARY, BINARY_LOGITS, CATEGORICAL, CATEGORICAL_LOGITS,
+    SPARSE, SPARSE_LOGITS,
+) = range(11)  # fmt: skip
+
+
+@kernel
+def squared(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
+    """(p - y)^2."""
+    d = p - y
+    return d * d, TWO * d
+
+
+@kernel
+def absolute(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
+    """|p - y|, with slope 0 at 0."""
+    d = p - y
+    sign = ONE if d > ZERO else -ONE
+    return abs(d), ZERO if d == ZERO else sign
+
+
+@kernel
+def huber(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
+    """d^2 / 2 for |d| <= c, else c |d| - c^2 / 2 (Huber, Ann. Math. Stat. 35, 1964)."""
+    d = p - y
+    size = abs(d)
+    edge = c if d > ZERO else -c
+    near = size <= c
+    return (HALF * d * d if near else c * size - HALF * c * c), (d if near else edge)
+
+
+@kernel
+def log_cosh(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
+    """log(cosh(d)) = |d| + log1p(exp(-2 |d|)) - log 2, which cannot overflow.
+
+    Below 1/2 the three terms cancel; there log(cosh(d)) = log1p(2 sinh^2(d/2)) and
+    2 sinh^2(d/2) = expm1(d)^2 / (2 exp(d)), whose terms are all small.
+    """
+    d = p - y
+    size = abs(d)
+    e = vmath.expm1(size)
+    small = vmath.log1p(e * e / (TWO * (e + ONE)))
+    large = size + vmath.log1p(vmath.exp(-TWO * size)) - LOG_TWO
+    return (small if size < HALF else large), vmath.tanh(d)
+
+
+@kernel
+def poisson(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
+    """Return p - y log(p + 1e-7)."""
+    shifted = p + EPSILON
+    return p - y * vmath.log(shifted), ONE - y / shifted
+
+
+@kernel
+def binary(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
+    """-(y log(p) + (1 - y) log(1 - p)) for a probability cut to [1e-7, 1 - 1e-7]; c smooths the label."""
+    y = y * (ONE - c) + HALF * c
+    inside = (p >= EPSILON) & (p <= ONE_LESS_EPSILON)
+    q = EPSILON if p < EPSILON else p
+    q = ONE_LESS_EPSILON if q > ONE_LESS_EPSILON else q
+    value = -(y * vmath.log(q) + (ONE - y) * vmath.log1p(-q))
+    slope = (q - y) / (q * (ONE - q))
+    return value, slope if inside else ZERO
+
+
+@kernel
+def binary_logits(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
+    """max(p, 0) - p y + log1p(exp(-|p|)), slope sigmoid(p) - y; c smooths the label."""
+    y = y * (ONE - c) + HALF * c
+    positive = p if p > ZERO else ZERO
+    return positive - p * y + vmath.log1p(vmath.exp(-abs(p))), vmath.sigmoid(p) - y
+
+
+@kernel
+def _elements(
+    element: Element,
+    c: np.float32,
+    outputs: Buffer,
+    targets: Buffer,
+    rows: int,
+    columns: int,
+    values: Buffer,
+    gradient: Buffer,
+) -> None:
+    """Values and slopes of an elementwise loss, then the mean over a row's columns into ``values[:rows]``."""
+    for i in range(rows * columns):
+        value, slope = element(targets[i], outputs[i], c)
+        values[i] = value
+        gradient[i] = slope
+    if columns > 1:
+        for row in range(rows):
+            total = np.float64(0)
+            for j in range(columns):
+                total += values[row * columns + j]
+            values[row] = np.float32(total / columns)
+        inverse = np.float32(1 / columns)
+        for i in range(rows * columns):
+            gradient[i] *= inverse
+
+
+@kernel
+def _categorical_logits(
+    smoothing: np.float32,
+    sparse: bool,
+    outputs: Buffer,
+    targets: Buffer,
+    rows: int,
+    columns: int,
+    values: Buffer,
+    gradient: Buffer,
+) -> None:
+    """Cross-entropy of softmax(z): value ``sum_j y_j (log sum_k exp(z_k - m) - (z_j - m))``, m = max z.
+
+    The gradient is ``softmax(z) sum(y) - y`` (Bridle, 1990; stable because no exponent is positive).
+    """
+    for row in range(rows):
+        start = row * columns
+        largest = outputs[start]
+        for j in range(1, columns):
+            largest = max(largest, outputs[start + j])
+        for j in range(columns):
+            gradient[start + j] = outputs[start + j] - largest
+    for i in range(rows * columns):
+        values[i] = vmath.exp(gradient[i])
+    for row in range(rows):
+        start = row * columns
+        total = np.float32(0)
+        for j in range(columns):
+            total += values[start + j]
+        log_total = vmath.log(total)
+        inverse = ONE / total
+        if sparse:
+            label = start + np.intp(targets[row])
+            loss = log_total - gradient[label]
+            for j in range(columns):
+                gradient[start + j] = values[start + j] * inverse
+            gradient[label] -= ONE
+        else:
+            loss = ZERO
+            mass = ZERO
+            share = smoothing / np.float32(columns)
+            for j in range(columns):
+                y = targets[start + j] * (ONE - smoothing) + share
+                mass += y
+                loss += y * (log_total - gradient[start + j])
+            for j in range(columns):
+                y = targets[start + j] * (ONE - smoothing) + share
+                gradient[start + j] = mass * values[start + j] * inverse - y
+        # values[row] lies before this row's elements from the second row on, and is read no more
+        values[row] = loss
+
+
+@kernel
+def _categorical(
+    smoothing: np.float32,
+    sparse: bool,
+    outputs: Buffer,
+    targets: Buffer,
+    rows: int,
+    columns: int,
+    values: Buffer,
+    gradient: Buffer,
+) -> None:
+    """Cross-entropy of probabilities ``q = p / sum(p)``, cut to [1e-7, 1 - 1e-7], as Keras defines it.
+
+    Value ``-sum_j y_j log(q_j)``; gradient ``(g_j - sum_k g_k q_k) / sum(p)`` with ``g_j = -y_j / q_j`` where
+    q_j is not cut, else 0.
+    """
+    for row in range(rows):
+        start = row * columns
+        total = np.float32(0)
+        for j in range(columns):
+            total += outputs[start + j]
+        share = smoothing / np.float32(columns)
+        loss = ZERO
+        projection = ZERO
+        for j in range(columns):
+            y = targets[start + j] * (ONE - smoothing) + share if not sparse else ZERO
+            if sparse and np.intp(targets[row]) == j:
+                y = ONE
+            q = outputs[start + j] / total
+            inside = (q >= EPSILON) & (q <= ONE_LESS_EPSILON)
+            cut = min(max(q, EPSILON), ONE_LESS_EPSILON)
+            if y != ZERO:
+                loss -= y * vmath.log(cut)
+            g = -y / cut if inside else ZERO
+            projection += g * q
+            gradient[start + j] = g
+        inverse = ONE / total
+        for j in range(columns):
+            gradient[start + j] = (gradient[start + j] - projection) * inverse
+        values[row] = loss
+
+
+@kernel
+def loss_value_and_grad(
+    kind: int,
+    c: np.float32,
+    outputs: Buffer,
+    targets: Buffer,
+    weights: Buffer,
+    rows: int,
+    columns: int,
+    values: Buffer,
+    gradient: Buffer,
+) -> float:
+    """Return ``sum_i w_i l_i`` and write ``gradient = d (sum_i w_i l_i / rows) / d outputs``.
+
+    Parameters
+    ----------
+    kind : int
+        One of this module's constants.
+    c : float32
+        The loss' parameter.
+    outputs, targets, gradient : flat buffers
+        (``rows``, ``columns``) without gaps; sparse targets are (``rows``,) class numbers.
+    weights : flat buffer
+        (``rows``,) sample weights, or of size 0 for none.
+    values : flat buffer
+        Scratch of the size of ``outputs``; leaves the unweighted losses of the rows in its front.
+    """
+    if kind == SQUARED:
+        _elements(squared, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == ABSOLUTE:
+        _elements(absolute, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == HUBER:
+        _elements(huber, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == LOG_COSH:
+        _elements(log_cosh, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == POISSON:
+        _elements(poisson, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == BINARY:
+        _elements(binary, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == BINARY_LOGITS:
+        _elements(binary_logits, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == CATEGORICAL or kind == SPARSE:
+        _categorical(c, kind == SPARSE, outputs, targets, rows, columns, values, gradient)
+    else:
+        _categorical_logits(c, kind == SPARSE_LOGITS, outputs, targets, rows, columns, values, gradient)
+
+    total = np.float64(0)
+    inverse = np.float32(1 / rows)
+    if weights.size:
+        for row in range(rows):
+            total += np.float64(values[row]) * weights[row]
+            factor = weights[row] * inverse
+            for j in range(columns):
+                gradient[row * columns + j] *= factor
+    else:
+        for row in range(rows):
+            total += values[row]
+        for i in range(rows * columns):
+            gradient[i] *= inverse
+    return total
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What training minimises: the mean over the batch (weighted: ``sum(w * l) / B``, as in Keras)."""
+
+    kind: ClassVar[int]
+    name: ClassVar[str]
+    sparse: ClassVar[bool] = False
+    # the activation whose output this loss can take as logits instead, and the kind that does
+    logits_of: ClassVar[str | None] = None
+    logits_kind: ClassVar[int] = -1
+    target_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+
+    @property
+    def parameter(self) -> float:
+        """The one number that the compiled loss takes."""
+        return 0.0
+
+    def compiled_kind(self, logits: bool) -> int:
+        """Which compiled loss serves, given outputs that are ``logits`` or not."""
+        return self.logits_kind if logits or getattr(self, "from_logits", False) else self.kind
+
+    def __call__(self, y_true: Any, y_pred: Any) -> float:
+        """Return the mean loss of arrays of targets and outputs, as a float.
+
+        Parameters
+        ----------
+        y_true, y_pred : array_like
+            (B, N) or (B,); sparse targets (B,) or (B, 1) class numbers.
+
+        Raises
+        ------
+        ValueError
+            When the shapes do not belong together.
+        """
+        outputs = np.ascontiguousarray(y_pred, np.float32)
+        outputs = outputs.reshape(len(outputs), -1)
+        targets = np.ascontiguousarray(y_true, np.float32).reshape(len(outputs), -1)
+        rows, columns = outputs.shape
+        if targets.shape != ((rows, 1) if self.sparse else outputs.shape):
+            raise ValueError(f"y_true has shape {np.shape(y_true)}, which does not fit y_pred's {np.shape(y_pred)}")
+        if self.sparse and not bool(np.all((targets >= 0) & (targets < columns) & (targets == np.floor(targets)))):
+            raise ValueError(f"y_true must hold class numbers 0 to {columns - 1}")
+        if rows == 0:
+            raise ValueError("y_true is empty; a mean needs at least one row")
+        total = loss_value_and_grad(
+            self.compiled_kind(False), np.float32(self.parameter), outputs.reshape(-1), targets.reshape(-1),
+            np.empty(0, np.float32), rows, columns, np.empty(outputs.size, np.float32),
+            np.empty(outputs.size, np.float32),
+        )  # fmt: skip
+        return float(total) / rows
+
+
+@dataclass(frozen=True)
+class MeanSquaredError(Loss):
+    """Mean of ``(p - y)^2``."""
+
+    kind = SQUARED
+    name = "mean_squared_error"
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError(Loss):
+    """Mean of ``|p - y|``."""
+
+    kind = ABSOLUTE
+    name = "mean_absolute_error"
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """Squared near 0, absolute beyond ``delta``."""
+
+    kind = HUBER
+    name = "huber"
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.delta) and self.delta > 0):
+            raise ValueError(f"delta must be a positive number, got {self.delta!r}")
+
+    @property
+    def parameter(self) -> float:
+        """``delta``."""
+        return self.delta
+
+
+@dataclass(frozen=True)
+class LogCosh(Loss):
+    """Mean of ``log(cosh(p - y))``."""
+
+    kind = LOG_COSH
+    name = "log_cosh"
+
+
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """Mean of ``p - y log(p + 1e-7)``, for counts ``y >= 0`` and outputs ``p > 0``."""
+
+    kind = POISSON
+    name = "poisson"
+    target_range = (0.0, math.inf)
+
+
+def _smoothing(value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"label_smoothing must be a number from 0 to 1, got {value!r}")
+
+
+@dataclass(frozen=True)
+class BinaryCrossentropy(Loss):
+    """``-(y log p + (1 - y) log(1 - p))`` for probabilities, or from logits.
+
+    A sigmoid output layer under this loss is trained through its logits, which is exact where a probability
+    in float32 has rounded to 0 or 1.
+    """
+
+    kind = BINARY
+    name = "binary_crossentropy"
+    logits_of = "sigmoid"
+    logits_kind = BINARY_LOGITS
+    target_range = (0.0, 1.0)
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        _smoothing(self.label_smoothing)
+
+    @property
+    def parameter(self) -> float:
+        """``label_smoothing``."""
+        return self.label_smoothing
+
+
+@dataclass(frozen=True)
+class CategoricalCrossentropy(Loss):
+    """``-sum_j y_j log p_j`` for one-hot (or soft) targets (B, N)."""
+
+    kind = CATEGORICAL
+    name = "categorical_crossentropy"
+    logits_of = "softmax"
+    logits_kind = CATEGORICAL_LOGITS
+    target_range = (0.0, 1.0)
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        _smoothing(self.label_smoothing)
+
+    @property
+    def parameter(self) -> float:
+        """``label_smoothing``."""
+        return self.label_smoothing
+
+
+@dataclass(frozen=True)
+class SparseCategoricalCrossentropy(Loss):
+    """``-log p_y`` for class numbers ``y`` in [0, N)."""
+
+    kind = SPARSE
+    name = "sparse_categorical_crossentropy"
+    sparse = True
+    logits_of = "softmax"
+    logits_kind = SPARSE_LOGITS
+    from_logits: bool = False
+
+
+ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "logcosh": "log_cosh"}
+
+TABLE: dict[str, type[Loss]] = {
+    loss.name: loss
+    for loss in (
+        MeanSquaredError, MeanAbsoluteError, Huber, LogCosh, Poisson, BinaryCrossentropy, CategoricalCrossentropy,
+        SparseCategoricalCrossentropy,
+    )
+}  # fmt: skip
+
+
+def get(identifier: str | Loss) -> Loss:
+    """Return the loss that a name or an instance stands for.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not in :data:`TABLE` or :data:`ALIASES`.
+    TypeError
+        For anything else.
+    """
+    if isinstance(identifier, Loss):
+        return identifier
+    if isinstance(identifier, str):
+        name = ALIASES.get(identifier, identifier)
+        if name not in TABLE:
+            raise unknown_name("loss", identifier, [*TABLE, *ALIASES])
+        return TABLE[name]()
+    raise TypeError(f"loss must be a name or a loss such as Huber(delta=0.5), got {identifier!r}")

@@ -1,0 +1,350 @@
+"""Metrics over whole epochs: compiled running sums, and plain functions on arrays.
+
+To add one: write its branch in :func:`metric_update` (adds a batch to its sums), its class with ``result``
+(from the sums) and a line in :data:`TABLE`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import unknown_name
+from .kernels.jit import kernel
+
+Buffer = NDArray[np.float32]
+Sums = NDArray[np.float64]
+
+BINARY, CATEGORICAL, SPARSE, TOP_K, SPARSE_TOP_K, SQUARED, ABSOLUTE, R2_KIND = range(8)
+
+
+@kernel
+def _top_k_hits(
+    outputs: Buffer, targets: Buffer, rows: int, columns: int, sparse: bool, k: int
+) -> int:
+    """Count the rows whose true class has fewer than k classes above it (a NaN or a tie counts as above
+    only when its index is lower, as a stable sort has it; with k = 1 this is argmax)."""
+    hits = 0
+    for row in range(rows):
+        start = row * columns
+        if sparse:
+            label = np.intp(targets[row])
+        else:
+            label = 0
+            for j in range(1, columns):
+                if targets[start + j] > targets[start + label]:
+                    label = j
+        own = outputs[start + label]
+        above = 0
+        for j in range(columns):
+            other = outputs[start + j]
+            if other > own or (other == own and j < label):
+                above += 1
+        if above < k and own == own:
+            hits += 1
+    return hits
+
+
+@kernel
+def metric_update(
+    kind: int,
+    parameter: float,
+    outputs: Buffer,
+    targets: Buffer,
+    rows: int,
+    columns: int,
+    sums: Sums,
+    first: int,
+) -> None:
+    """Add a batch to a metric's sums.
+
+    Parameters
+    ----------
+    kind : int
+        One of this module's constants.
+    parameter : float
+        A threshold, or k.
+    outputs, targets : flat buffers
+        (``rows``, ``columns``) without gaps; sparse targets (``rows``,).
+    sums : flat float64 buffer
+        The sums begin at ``first``: total and count; R2 has three for every column and a count.
+    """
+    size = rows * columns
+    total = np.float64(0)
+    if kind == BINARY:
+        for i in range(size):
+            if (outputs[i] > parameter) == (targets[i] > 0.5):
+                total += 1
+        sums[first] += total
+        sums[first + 1] += size
+    elif kind == SQUARED or kind == ABSOLUTE:
+        for i in range(size):
+            difference = np.float64(outputs[i]) - np.float64(targets[i])
+            total += difference * difference if kind == SQUARED else abs(difference)
+        sums[first] += total
+        sums[first + 1] += size
+    elif kind == R2_KIND:
+        sums[first] += rows
+        for row in range(rows):
+            for j in range(columns):
+                y = np.float64(targets[row * columns + j])
+                difference = y - np.float64(outputs[row * columns + j])
+                at = first + 1 + 3 * j
+                sums[at] += y
+                sums[at + 1] += y * y
+                sums[at + 2] += difference * difference
+    else:
+        sparse = kind == SPARSE or kind == SPARSE_TOP_K
+        k = np.intp(parameter) if (kind == TOP_K or kind == SPARSE_TOP_K) else 1
+        sums[first] += _top_k_hits(outputs, targets, rows, columns, sparse, k)
+        sums[first + 1] += rows
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure over all rows of an epoch; ``display_name`` is its key in the history."""
+
+    kind: ClassVar[int]
+    name: ClassVar[str]
+    # what its targets must be: class numbers, or an array of the outputs' shape
+    sparse: ClassVar[bool] = False
+
+    @property
+    def parameter(self) -> float:
+        """The one number that the compiled update takes."""
+        return 0.0
+
+    def sums_needed(self, columns: int) -> int:
+        """How many float64 sums the metric keeps for outputs of ``columns`` columns."""
+        return 2
+
+    def result(self, sums: Sums) -> float:
+        """The figure from the sums."""
+        return float(sums[0] / sums[1])
+
+    def __call__(self, y_true: Any, y_pred: Any) -> float:
+        """The figure for arrays of targets and outputs."""
+        outputs = np.ascontiguousarray(y_pred, np.float32)
+        outputs = outputs.reshape(len(outputs), -1)
+        targets = np.ascontiguousarray(y_true, np.float32).reshape(len(outputs), -1)
+        if targets.shape != ((len(outputs), 1) if self.sparse else outputs.shape):
+            raise ValueError(f"y_true has shape {np.shape(y_true)}, which does not fit y_pred's {np.shape(y_pred)}")
+        rows, columns = outputs.shape
+        sums = np.zeros(self.sums_needed(columns))
+        metric_update(
+            self.kind, float(self.parameter), outputs.reshape(-1), targets.reshape(-1), rows, columns, sums, 0
+        )
+        return self.result(sums)
+
+
+@dataclass(frozen=True)
+class BinaryAccuracy(Metric):
+    """Share of outputs on the right side of ``threshold``."""
+
+    kind = BINARY
+    name = "binary_accuracy"
+    threshold: float = 0.5
+
+    @property
+    def parameter(self) -> float:
+        """``threshold``."""
+        return self.threshold
+
+
+@dataclass(frozen=True)
+class CategoricalAccuracy(Metric):
+    """Share of rows whose largest output is at the largest target."""
+
+    kind = CATEGORICAL
+    name = "categorical_accuracy"
+
+
+@dataclass(frozen=True)
+class SparseCategoricalAccuracy(Metric):
+    """Share of rows whose largest output is at the target's class number."""
+
+    kind = SPARSE
+    name = "sparse_categorical_accuracy"
+    sparse = True
+
+
+def _positive(k: int) -> None:
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise ValueError(f"k must be a positive integer, got {k!r}")
+
+
+@dataclass(frozen=True)
+class TopKCategoricalAccuracy(Metric):
+    """Share of rows whose true class is among the ``k`` largest outputs."""
+
+    kind = TOP_K
+    name = "top_k_categorical_accuracy"
+    k: int = 5
+
+    def __post_init__(self) -> None:
+        _positive(self.k)
+
+    @property
+    def parameter(self) -> float:
+        """``k``."""
+        return float(self.k)
+
+
+@dataclass(frozen=True)
+class SparseTopKCategoricalAccuracy(Metric):
+    """As :class:`TopKCategoricalAccuracy`, for class numbers."""
+
+    kind = SPARSE_TOP_K
+    name = "sparse_top_k_categorical_accuracy"
+    sparse = True
+    k: int = 5
+
+    def __post_init__(self) -> None:
+        _positive(self.k)
+
+    @property
+    def parameter(self) -> float:
+        """``k``."""
+        return float(self.k)
+
+
+@dataclass(frozen=True)
+class MeanSquaredError(Metric):
+    """Mean of ``(p - y)^2`` over all outputs."""
+
+    kind = SQUARED
+    name = "mean_squared_error"
+
+
+@dataclass(frozen=True)
+class RootMeanSquaredError(Metric):
+    """Root of the mean of ``(p - y)^2`` over all outputs."""
+
+    kind = SQUARED
+    name = "root_mean_squared_error"
+
+    def result(self, sums: Sums) -> float:
+        """Return the root of the mean."""
+        return float(np.sqrt(sums[0] / sums[1]))
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError(Metric):
+    """Mean of ``|p - y|`` over all outputs."""
+
+    kind = ABSOLUTE
+    name = "mean_absolute_error"
+
+
+@dataclass(frozen=True)
+class R2Score(Metric):
+    """``1 - sum (y - p)^2 / sum (y - mean y)^2``, the mean over the columns."""
+
+    kind = R2_KIND
+    name = "r2_score"
+
+    def sums_needed(self, columns: int) -> int:
+        """A count, and the sums of y, y^2 and (y - p)^2 of every column."""
+        return 1 + 3 * columns
+
+    def result(self, sums: Sums) -> float:
+        """Return the mean score; a constant column scores 1 if it is met exactly, else 0 (as scikit-learn's)."""
+        y, squares, residual = sums[1::3], sums[2::3], sums[3::3]
+        spread = squares - y * y / sums[0]
+        scores = np.where(residual == 0, 1.0, 0.0)
+        varied = spread > 1e-12 * squares
+        scores[varied] = 1 - residual[varied] / spread[varied]
+        return float(scores.mean())
+
+
+ACCURACIES = ("accuracy", "acc")
+TOP_K_NAMES = ("top_k_accuracy",)
+ALIASES = {
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "rmse": "root_mean_squared_error",
+    "r2": "r2_score",
+}
+
+TABLE: dict[str, type[Metric]] = {
+    metric.name: metric
+    for metric in (
+        BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy, TopKCategoricalAccuracy,
+        SparseTopKCategoricalAccuracy, MeanSquaredError, RootMeanSquaredError, MeanAbsoluteError, R2Score,
+    )
+}  # fmt: skip
+
+
+def check(identifier: str | Metric) -> str | Metric:
+    """Return ``identifier`` if it names a metric or is one; raise as :func:`resolve` would otherwise."""
+    if isinstance(identifier, Metric):
+        return identifier
+    if not isinstance(identifier, str):
+        raise TypeError(f"metrics must be names or metrics such as BinaryAccuracy(threshold=0.3), got {identifier!r}")
+    if identifier not in (*ACCURACIES, *TOP_K_NAMES, *ALIASES, *TABLE):
+        raise unknown_name("metric", identifier, [*ACCURACIES, *TOP_K_NAMES, *ALIASES, *TABLE])
+    return identifier
+
+
+def resolve(identifier: str | Metric, *, sparse: bool, columns: int) -> tuple[str, Metric]:
+    """Return the history key and the metric for a name, given targets and the number of outputs.
+
+    ``accuracy`` is binary for one output, sparse for class numbers, else categorical, as in Keras;
+    ``top_k_accuracy`` likewise.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    TypeError
+        For anything that is no name and no metric.
+    """
+    identifier = check(identifier)
+    if isinstance(identifier, Metric):
+        return identifier.name, identifier
+    if identifier in ACCURACIES:
+        if sparse:
+            return identifier, SparseCategoricalAccuracy()
+        return identifier, BinaryAccuracy() if columns == 1 else CategoricalAccuracy()
+    if identifier in TOP_K_NAMES:
+        return identifier, SparseTopKCategoricalAccuracy() if sparse else TopKCategoricalAccuracy()
+    return identifier, TABLE[ALIASES.get(identifier, identifier)]()
+
+
+def mean_squared_error(y_true: Any, y_pred: Any) -> float:
+    """Return the mean of ``(y_true - y_pred)^2`` over all elements, in float64.
+
+    Parameters
+    ----------
+    y_true, y_pred : array_like
+        Numbers of one shape.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ, or there is nothing to average.
+
+    Examples
+    --------
+    >>> mean_squared_error([1, 2, 3], [1, 2, 5])
+    1.3333333333333333
+    """
+    true, predicted = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
+    if true.shape != predicted.shape:
+        raise ValueError(f"y_true has shape {true.shape} and y_pred {predicted.shape}; they must be the same")
+    if true.size == 0:
+        raise ValueError("y_true is empty; a mean needs at least one number")
+    return float(np.mean((true - predicted) ** 2))
+
+
+def root_mean_squared_error(y_true: Any, y_pred: Any) -> float:
+    """Return the root of the mean squared error; for (B, N) arrays the mean of the columns' roots.
+
+    This is scikit-learn's definition for several outputs. The arguments and errors are those of
+    :func:`mean_squared_error`.
+    """
+    true, predicted = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
+    if true.shape == predicted.shape and true.ndim > 1 and true.size:
+        return float(np.mean(np.sqrt(np.mean((true - predicted) ** 2, axis=0))))
+    return float(np.sqrt(mean_squared_error(true, predicted)))

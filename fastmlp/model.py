@@ -1,0 +1,503 @@
+"""Sequential: the model API, with Keras 3's names and meanings."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import display, losses, optimizers
+from . import metrics as metrics_table
+from .engine.feed import Feed
+from .engine.plan import Plan
+from .engine.session import Session
+from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError
+from .history import History
+from .inputs import check_count, check_sample_weight, check_x, check_y
+from .layers import Dense, Input, Weights
+from .seeds import check_seed, next_seed
+
+Float32 = NDArray[np.float32]
+DEFAULT_BATCH = 32
+
+
+class Sequential:
+    """A stack of layers, each fed with the output of the one before.
+
+    Parameters
+    ----------
+    layers : iterable of Input and Dense, optional
+        An :class:`Input` may come first; without it the model is built from the first data it sees.
+    name : str, optional
+        The model's name.
+    seed : int, optional
+        Initial weights, shuffling and every other random choice follow from it; by default from
+        :func:`fastmlp.set_random_seed`, or from the operating system.
+
+    Examples
+    --------
+    >>> model = Sequential([Input(shape=(2,)), Dense(3, activation="relu"), Dense(1)], seed=0)
+    >>> model.compile(loss="mse")
+    >>> model.predict([[1.0, 2.0]]).shape
+    (1, 1)
+    """
+
+    def __init__(
+        self, layers: Iterable[Input | Dense] | None = None, name: str | None = None, *, seed: int | None = None
+    ) -> None:
+        self.name = name or "sequential"
+        self.seed = next_seed() if seed is None else check_seed(seed)
+        self._layers: list[Dense] = []
+        self._inputs: int | None = None
+        self._plan: Plan | None = None
+        self._session: Session | None = None
+        self._generator = np.random.default_rng(self.seed)
+        self.optimizer: optimizers.Optimizer | None = None
+        self.loss: losses.Loss | None = None
+        self._metrics: list[str | metrics_table.Metric] = []
+        self.history: History | None = None
+        for layer in layers or ():
+            self.add(layer)
+
+    def __repr__(self) -> str:
+        return f"Sequential({self._layers!r}, name={self.name!r})"
+
+    @property
+    def layers(self) -> list[Dense]:
+        """The layers without the input, as a new list."""
+        return list(self._layers)
+
+    @property
+    def built(self) -> bool:
+        """Whether the weights exist."""
+        return self._plan is not None
+
+    def add(self, layer: Input | Dense) -> None:
+        """Put a layer on top of the stack.
+
+        Raises
+        ------
+        TypeError
+            For anything but :class:`Input` and :class:`Dense`.
+        ValueError
+            For an input that is not first, a name that is taken, or a layer that is in use.
+        """
+        if isinstance(layer, Input):
+            if self._layers or self._inputs is not None:
+                raise ValueError("Input must be the first element of a model, and there can be only one")
+            self._inputs = layer.shape[0]
+            return
+        if not isinstance(layer, Dense):
+            raise TypeError(f"layers must be Input or Dense, got {layer!r}")
+        if layer.attached or layer in self._layers:
+            raise ValueError(f"layer {layer.name!r} already belongs to a model; make a new one for this model")
+        names = {other.name for other in self._layers}
+        if layer.name is None:
+            count = sum(1 for name in names if name and name.startswith("dense"))
+            candidates = (f"dense_{i}" if i else "dense" for i in range(count, count + len(names) + 1))
+            layer.name = next(name for name in candidates if name not in names)
+        elif layer.name in names:
+            raise ValueError(f"layer names must be unique, and there is a layer {layer.name!r} already")
+        self._detach()
+        self._layers.append(layer)
+        if self._inputs is not None:
+            self.build()
+
+    def pop(self) -> Dense:
+        """Take the top layer off and return it, with its weights.
+
+        Raises
+        ------
+        IndexError
+            When there is none.
+        """
+        if not self._layers:
+            raise IndexError("there is no layer to pop: the model is empty")
+        self._detach()
+        layer = self._layers.pop()
+        if self._inputs is not None and self._layers:
+            self.build()
+        return layer
+
+    def _detach(self) -> None:
+        """Give the layers their weights back, so that the stack can change."""
+        if self._plan is not None:
+            for layer in self._layers:
+                layer.detach()
+        self._plan = self._session = None
+
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
+        """Draw the initial weights.
+
+        Parameters
+        ----------
+        input_shape : tuple, optional
+            ``(features,)`` or ``(None, features)``; not needed where the model has an :class:`Input`.
+
+        Raises
+        ------
+        ValueError
+            Without layers, without a shape, or with another one than the model has.
+        """
+        if not self._layers:
+            raise ValueError("the model has no layers: add at least one Dense")
+        if input_shape is not None:
+            features = Input(tuple(input_shape[1:] if len(input_shape) == 2 else input_shape)).shape[0]  # type: ignore[arg-type]
+            if self._inputs is not None and self._inputs != features:
+                raise ValueError(f"input_shape must have the model's {self._inputs} features, got {features}")
+            self._inputs = features
+        if self._inputs is None:
+            raise ValueError("input_shape is needed: give the model an Input, or build((features,))")
+        if self._plan is not None:
+            return
+        width = self._inputs
+        for layer in self._layers:
+            if not layer.built:
+                layer.build(width, self._generator)
+            width = layer.units
+        plan = Plan(self._inputs, self._layers)
+        for index, layer in enumerate(self._layers):
+            layer.attach(plan, index)
+        self._plan = plan
+        self._session = Session(plan, self.seed)
+
+    def _ready(self, x: NDArray[Any] | None = None) -> Session:
+        """The session of the built model; ``x`` may build it."""
+        if self._session is None and x is not None:
+            self.build((x.shape[1],))
+        if self._session is None:
+            raise NotBuiltError("the model has no weights yet: give it an Input, call build, or fit it")
+        return self._session
+
+    def compile(
+        self,
+        optimizer: str | optimizers.Optimizer = "rmsprop",
+        loss: str | losses.Loss | None = None,
+        metrics: Sequence[str | metrics_table.Metric] | None = None,
+    ) -> None:
+        """Say how the model learns.
+
+        Parameters
+        ----------
+        optimizer : str or Optimizer
+            Such as ``"adam"`` or ``fastmlp.optimizers.Adam(learning_rate=0.01)``.
+        loss : str or Loss
+            Such as ``"mse"`` or ``fastmlp.losses.BinaryCrossentropy(from_logits=True)``.
+        metrics : list of str or Metric, optional
+            Such as ``["accuracy"]``.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name; the message has the nearest valid ones.
+        TypeError
+            For an argument of another type, or without a loss.
+        """
+        if loss is None:
+            raise TypeError("loss must be given, such as loss='mse' or loss=fastmlp.losses.BinaryCrossentropy()")
+        if isinstance(metrics, str) or not isinstance(metrics, (Sequence, type(None))):
+            raise TypeError(f"metrics must be a list such as ['accuracy'], got {metrics!r}")
+        chosen = optimizers.get(optimizer)
+        measured = [metrics_table.check(metric) for metric in metrics or ()]
+        self.loss = losses.get(loss)
+        self.optimizer, self._metrics = chosen, measured
+
+    def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
+        if self.optimizer is None or self.loss is None:
+            raise NotCompiledError("the model must be compiled first: model.compile(optimizer='adam', loss=...)")
+        return self.optimizer, self.loss
+
+    def _set_objective(self, session: Session, loss: losses.Loss) -> None:
+        """Resolve metrics, and take logits where the output activation belongs to the loss."""
+        units = self._layers[-1].units
+        activation = self._layers[-1].activation.name
+        from_logits = bool(getattr(loss, "from_logits", False))
+        if loss.logits_of == activation and from_logits:
+            raise ValueError(
+                f"the loss is {loss.name} with from_logits=True, but the last layer applies {activation} itself; "
+                "use a linear last layer, or from_logits=False"
+            )
+        resolved: list[tuple[str, metrics_table.Metric]] = []
+        for identifier in self._metrics:
+            key, metric = metrics_table.resolve(identifier, sparse=loss.sparse, columns=units)
+            if metric.sparse != loss.sparse:
+                wants, has = ("class numbers", "an array of targets") if metric.sparse else (
+                    "targets in the outputs' shape", "class numbers",
+                )  # fmt: skip
+                raise ValueError(f"metric {metric.name} needs {wants}, but {loss.name} takes {has}")
+            if key in dict(resolved):
+                raise ValueError(f"metrics must be different, got {key!r} twice")
+            resolved.append((key, metric))
+        session.set_objective(loss, resolved, logits=loss.logits_of == activation)
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        validation_split: float = 0.0,
+        validation_data: tuple[Any, ...] | None = None,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+    ) -> History:
+        """Train the model.
+
+        Parameters
+        ----------
+        x : array_like (n, features)
+            Real numbers; C-contiguous float32 is used as it is, everything else is converted by the block.
+        y : array_like (n, units) or (n,)
+            Targets as the loss takes them.
+        batch_size : int, optional
+            Rows a step, 32 by default.
+        epochs : int
+            How many times every row is seen.
+        verbose : {"auto", 0, 1, 2}
+            Nothing (0), a progress bar (1), a line an epoch (2); "auto" is a bar on a terminal, else lines.
+        validation_split : float
+            The share of rows, from the end and before any shuffling, that is kept out for validation.
+        validation_data : (x, y) or (x, y, sample_weight), optional
+            Rows to validate on; goes before ``validation_split``.
+        shuffle : bool
+            Whether every epoch has a new order of rows.
+        sample_weight : array_like (n,), optional
+            A factor of each row's loss.
+
+        Returns
+        -------
+        History
+            Loss and metrics of each epoch; those of training are running means, as in Keras.
+
+        Raises
+        ------
+        NotCompiledError
+            Before :meth:`compile`.
+        ValueError, TypeError
+            For data that do not fit; nothing is changed.
+        TrainingDivergedError
+            When the loss is NaN or infinite; the weights are those of the last finite epoch.
+        """
+        optimizer, loss = self._compiled()
+        batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
+        epochs = check_count("epochs", epochs)
+        if isinstance(validation_split, bool) or not 0 <= validation_split < 1:
+            raise ValueError(f"validation_split must be a number with 0 <= validation_split < 1, got {validation_split!r}")
+        progress = display.progress(verbose)
+        features = check_x(x, self._inputs)
+        if len(features) == 0:
+            raise ValueError(f"x must have at least one row to train on, got the shape {features.shape}")
+        targets = check_y(y, len(features), self._units(), loss)
+        weights = check_sample_weight(sample_weight, len(features))
+        validation: Feed | None = None
+        if validation_data is not None:
+            validation = self._validation(validation_data, features.shape[1], loss)
+        elif validation_split:
+            kept = int(len(features) * (1 - validation_split))
+            if kept in (0, len(features)):
+                raise ValueError(
+                    f"validation_split={validation_split} leaves {kept} of {len(features)} rows for training and "
+                    f"{len(features) - kept} for validation; both need at least one"
+                )
+            validation = Feed(features[kept:], targets[kept:], weights[kept:])
+            features, targets, weights = features[:kept], targets[:kept], weights[:kept]
+        session = self._ready(features)
+        self._set_objective(session, loss)
+        session.set_optimizer(optimizer)
+        feed = Feed(features, targets, weights)
+        self.history = History({"epochs": epochs, "batch_size": batch, "samples": feed.rows})
+        progress.begin(epochs, feed.rows)
+        try:
+            for epoch in range(epochs):
+                self._fit_epoch(session, epoch, feed, validation, min(batch, feed.rows), bool(shuffle), progress)
+        finally:
+            progress.close()
+        return self.history
+
+    def _fit_epoch(
+        self,
+        session: Session,
+        epoch: int,
+        feed: Feed,
+        validation: Feed | None,
+        batch: int,
+        shuffle: bool,
+        progress: display.Progress,
+    ) -> None:
+        """One epoch and its validation; a diverged one is undone."""
+        progress.epoch_begin(epoch)
+        kept = session.plan.network.parameters.copy()
+        finite = session.train_epoch(
+            feed, batch, shuffled=shuffle, watch=lambda rows: progress.update(rows, session.results())
+        )
+        if not finite:
+            session.plan.restore(kept)
+            session.reset_optimizer()
+            raise TrainingDivergedError(
+                f"training diverged in epoch {epoch + 1}: the loss or a weight became NaN or infinite. The weights "
+                "are those from before that epoch. Try a smaller learning_rate, clipnorm=1.0, or scaled features "
+                "and targets."
+            )
+        logs = session.results()
+        if validation is not None:
+            judged = session.evaluate(validation, min(batch, validation.rows))
+            logs.update({f"val_{name}": value for name, value in judged.items()})
+        assert self.history is not None
+        self.history.append(epoch, logs)
+        progress.epoch_end(epoch, logs)
+
+    def _units(self) -> int:
+        if not self._layers:
+            raise ValueError("the model has no layers: add at least one Dense")
+        return self._layers[-1].units
+
+    def _validation(self, data: Any, features: int, loss: losses.Loss) -> Feed:
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise ValueError("validation_data must be (x, y) or (x, y, sample_weight)")
+        try:
+            x = check_x(data[0], features)
+            if len(x) == 0:
+                raise ValueError("x must have at least one row")
+            y = check_y(data[1], len(x), self._units(), loss)
+            return Feed(x, y, check_sample_weight(data[2] if len(data) == 3 else None, len(x)))
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"validation_data: {error}") from None
+
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int | None = None,
+        verbose: str | int = 0,
+        sample_weight: Any = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Return the loss and the metrics over data.
+
+        Parameters
+        ----------
+        x, y, sample_weight : array_like
+            As for :meth:`fit`.
+        batch_size : int, optional
+            Rows at a time, 32 by default; it changes nothing but memory and speed.
+        verbose : {"auto", 0, 1, 2}
+            Whether to print a line.
+        return_dict : bool
+            Whether to return a dict by name.
+
+        Returns
+        -------
+        float, list of float, or dict
+            The loss alone without metrics, else the loss and the metrics in their order.
+        """
+        _, loss = self._compiled()
+        batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
+        progress = display.progress(verbose)
+        features = check_x(x, self._inputs)
+        if len(features) == 0:
+            raise ValueError(f"x must have at least one row to evaluate, got the shape {features.shape}")
+        targets = check_y(y, len(features), self._units(), loss)
+        weights = check_sample_weight(sample_weight, len(features))
+        session = self._ready(features)
+        self._set_objective(session, loss)
+        progress.begin(1, len(features))
+        progress.epoch_begin(0)
+        try:
+            logs = session.evaluate(Feed(features, targets, weights), min(batch, len(features)))
+            progress.epoch_end(0, logs)
+        finally:
+            progress.close()
+        if return_dict:
+            return logs
+        return logs["loss"] if len(logs) == 1 else list(logs.values())
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = 0) -> Float32:
+        """Return the outputs for data.
+
+        Parameters
+        ----------
+        x : array_like (n, features)
+            Real finite numbers; n may be 0.
+        batch_size : int, optional
+            Rows at a time, 32 by default; the results have the same bits for any.
+        verbose : {"auto", 0, 1, 2}
+            Accepted for Keras' sake; predictions print nothing.
+
+        Returns
+        -------
+        ndarray of float32 (n, units)
+        """
+        batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
+        display.progress(verbose)
+        features = check_x(x, self._inputs)
+        session = self._ready(features)
+        nothing = np.empty((len(features), 0), np.float32)
+        feed = Feed(features, nothing, np.empty(0, np.float32))
+        return session.predict(feed, max(1, min(batch, feed.rows)))
+
+    def __call__(self, x: Any) -> Float32:
+        """Return the outputs for a batch; see :meth:`predict`."""
+        return self.predict(x)
+
+    def get_weights(self) -> Weights:
+        """Return copies of all weights: kernel and bias of each layer in turn."""
+        self._ready()
+        return [weight for layer in self._layers for weight in layer.get_weights()]
+
+    def set_weights(self, weights: Any) -> None:
+        """Replace all weights, given in the order and shapes of :meth:`get_weights`.
+
+        Raises
+        ------
+        ValueError
+            When the number of arrays or a shape is not right, or a number is not finite; nothing is changed.
+        """
+        self._ready()
+        arrays = list(weights)
+        counts = [len(layer.get_weights()) for layer in self._layers]
+        if len(arrays) != sum(counts):
+            raise ValueError(f"weights must be a list of {sum(counts)} arrays, got {len(arrays)}")
+        before = [layer.get_weights() for layer in self._layers]
+        at = 0
+        try:
+            for layer, count in zip(self._layers, counts, strict=True):
+                layer.set_weights(arrays[at : at + count])
+                at += count
+        except (ValueError, TypeError):
+            for layer, old in zip(self._layers, before, strict=True):
+                layer.set_weights(old)
+            raise
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Dense:
+        """Return a layer by its name or its index.
+
+        Raises
+        ------
+        ValueError
+            When there is none such, or not exactly one of name and index is given.
+        """
+        if (name is None) == (index is None):
+            raise ValueError("give either name or index")
+        if index is not None:
+            if not -len(self._layers) <= index < len(self._layers):
+                raise ValueError(f"index must be below the number of layers, {len(self._layers)}, got {index}")
+            return self._layers[index]
+        for layer in self._layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(f"no layer is named {name!r}; there are {[layer.name for layer in self._layers]}")
+
+    def count_params(self) -> int:
+        """Return the number of weights."""
+        self._ready()
+        return sum(layer.count_params() for layer in self._layers)
+
+    def summary(self) -> None:
+        """Print a table of the layers, their output shapes and their numbers of weights."""
+        rows = [
+            (f"{layer.name} (Dense)", f"(None, {layer.units})", f"{layer.count_params():,}" if layer.built else "?")
+            for layer in self._layers
+        ]
+        total = self.count_params() if self.built else 0
+        print(display.summary_table(self.name, rows, total, total))

@@ -1,0 +1,396 @@
+"""Optimizers: configuration and the compiled update of a flat range of parameters.
+
+To add one: write its step kernel, its class (which says how many slots a parameter has), a line in
+:data:`TABLE` and a branch in :func:`optimizer_step`. Formulas, names and defaults are Keras 3's.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import unknown_name
+from .kernels.jit import kernel
+
+Buffer = NDArray[np.float32]
+Settings = NDArray[np.float64]
+
+SGD_KIND, ADAM_KIND, RMSPROP_KIND = range(3)
+
+# Columns of the settings row that the compiled step reads.
+(
+    LEARNING_RATE, WEIGHT_DECAY, CLIP_VALUE, CLIP_NORM, GLOBAL_CLIP_NORM, MOMENTUM, SECOND, EPSILON, VARIANT, SETTINGS,
+) = range(10)  # fmt: skip
+
+ZERO = np.float32(0)
+ONE = np.float32(1)
+
+
+@kernel
+def sgd_step(
+    w: Buffer, g: Buffer, slots: Buffer, first: int, count: int, rate: np.float32, momentum: np.float32, nesterov: bool
+) -> None:
+    """Gradient descent: ``v = momentum v - rate g; w += v``, or with Nesterov ``w += momentum v - rate g``."""
+    if momentum == ZERO:
+        for i in range(first, first + count):
+            w[i] -= rate * g[i]
+    elif nesterov:
+        for i in range(first, first + count):
+            slots[i] = momentum * slots[i] - rate * g[i]
+            w[i] += momentum * slots[i] - rate * g[i]
+    else:
+        for i in range(first, first + count):
+            slots[i] = momentum * slots[i] - rate * g[i]
+            w[i] += slots[i]
+
+
+@kernel
+def adam_step(
+    w: Buffer,
+    g: Buffer,
+    m: Buffer,
+    v: Buffer,
+    largest: Buffer,
+    first: int,
+    count: int,
+    alpha: np.float32,
+    beta_1: np.float32,
+    beta_2: np.float32,
+    epsilon: np.float32,
+    amsgrad: bool,
+) -> None:
+    """Adam (Kingma & Ba, arXiv 1412.6980, the efficient form of section 2), AMSGrad (Reddi et al., 2018).
+
+    ``m += (1 - beta_1)(g - m); v += (1 - beta_2)(g^2 - v); w -= alpha m / (sqrt(v) + epsilon)``, where
+    ``alpha = rate sqrt(1 - beta_2^t) / (1 - beta_1^t)``; AMSGrad divides by the largest v so far.
+    """
+    if amsgrad:
+        for i in range(first, first + count):
+            m[i] += (ONE - beta_1) * (g[i] - m[i])
+            v[i] += (ONE - beta_2) * (g[i] * g[i] - v[i])
+            largest[i] = max(largest[i], v[i])
+            w[i] -= alpha * m[i] / (np.sqrt(largest[i]) + epsilon)
+    else:
+        for i in range(first, first + count):
+            m[i] += (ONE - beta_1) * (g[i] - m[i])
+            v[i] += (ONE - beta_2) * (g[i] * g[i] - v[i])
+            w[i] -= alpha * m[i] / (np.sqrt(v[i]) + epsilon)
+
+
+@kernel
+def rmsprop_step(
+    w: Buffer,
+    g: Buffer,
+    v: Buffer,
+    velocity: Buffer,
+    mean: Buffer,
+    first: int,
+    count: int,
+    rate: np.float32,
+    rho: np.float32,
+    momentum: np.float32,
+    epsilon: np.float32,
+    centered: bool,
+) -> None:
+    """RMSprop (Tieleman & Hinton, 2012): ``v += (1 - rho)(g^2 - v); w -= rate g / sqrt(v + epsilon)``.
+
+    Centered: the variance ``v - mean^2`` in place of ``v``; with momentum the step is accumulated first.
+    """
+    for i in range(first, first + count):
+        v[i] += (ONE - rho) * (g[i] * g[i] - v[i])
+    if centered:
+        for i in range(first, first + count):
+            mean[i] += (ONE - rho) * (g[i] - mean[i])
+    for i in range(first, first + count):
+        spread = v[i] - mean[i] * mean[i] if centered else v[i]
+        step = rate * g[i] / np.sqrt(spread + epsilon)
+        if momentum != ZERO:
+            velocity[i] = momentum * velocity[i] + step
+            step = velocity[i]
+        w[i] -= step
+
+
+@kernel
+def optimizer_step(
+    kind: int,
+    settings: Settings,
+    iteration: int,
+    w: Buffer,
+    g: Buffer,
+    slots: Buffer,
+    first: int,
+    count: int,
+) -> None:
+    """Update ``w[first : first + count]`` from the gradients at the same places.
+
+    Parameters
+    ----------
+    kind : int
+        One of this module's constants.
+    settings : float64 (SETTINGS,)
+        The row that :meth:`Optimizer.settings` makes.
+    iteration : int
+        The number of the step, from 1.
+    slots : flat buffer
+        Slot s of parameter i is at ``s * w.size + i``.
+    """
+    rate = np.float32(settings[LEARNING_RATE])
+    decay = np.float32(settings[LEARNING_RATE] * settings[WEIGHT_DECAY])
+    size = w.size
+    variant = settings[VARIANT] != 0
+    if decay != ZERO:
+        for i in range(first, first + count):
+            w[i] -= w[i] * decay
+    if kind == ADAM_KIND:
+        beta_1, beta_2 = settings[MOMENTUM], settings[SECOND]
+        alpha = settings[LEARNING_RATE] * math.sqrt(1 - beta_2**iteration) / (1 - beta_1**iteration)
+        adam_step(
+            w, g, slots, slots[size:], slots[2 * size :], first, count, np.float32(alpha), np.float32(beta_1),
+            np.float32(beta_2), np.float32(settings[EPSILON]), variant,
+        )  # fmt: skip
+    elif kind == RMSPROP_KIND:
+        rmsprop_step(
+            w, g, slots, slots[size:], slots[2 * size :], first, count, rate, np.float32(settings[SECOND]),
+            np.float32(settings[MOMENTUM]), np.float32(settings[EPSILON]), variant,
+        )  # fmt: skip
+    else:
+        sgd_step(w, g, slots, first, count, rate, np.float32(settings[MOMENTUM]), variant)
+
+
+@kernel
+def squared_norm(g: Buffer, first: int, count: int) -> float:
+    """Return the sum of squares of a range, in float64 and in order."""
+    total = np.float64(0)
+    for i in range(first, first + count):
+        total += np.float64(g[i]) * np.float64(g[i])
+    return total
+
+
+@kernel
+def scale(g: Buffer, first: int, count: int, factor: np.float32) -> None:
+    """``g *= factor`` over a range."""
+    for i in range(first, first + count):
+        g[i] *= factor
+
+
+@kernel
+def clip_gradients(
+    g: Buffer, variables: NDArray[np.int64], trainable: int, offset: int, size: int, settings: Settings
+) -> None:
+    """Clip gradients by value, by each variable's norm, or by the norm of all, as the settings say.
+
+    ``variables`` has a row for each variable; ``trainable``, ``offset`` and ``size`` are its columns.
+    """
+    limit = np.float32(settings[CLIP_VALUE])
+    whole = np.float64(0)
+    for row in range(variables.shape[0]):
+        if not variables[row, trainable]:
+            continue
+        first, count = variables[row, offset], variables[row, size]
+        if limit > ZERO:
+            for i in range(first, first + count):
+                g[i] = min(max(g[i], -limit), limit)
+        elif settings[CLIP_NORM] > 0:
+            norm = math.sqrt(squared_norm(g, first, count))
+            if norm > settings[CLIP_NORM]:
+                scale(g, first, count, np.float32(settings[CLIP_NORM] / norm))
+        elif settings[GLOBAL_CLIP_NORM] > 0:
+            whole += squared_norm(g, first, count)
+    norm = math.sqrt(whole)
+    if settings[GLOBAL_CLIP_NORM] > 0 and norm > settings[GLOBAL_CLIP_NORM]:
+        factor = np.float32(settings[GLOBAL_CLIP_NORM] / norm)
+        for row in range(variables.shape[0]):
+            if variables[row, trainable]:
+                scale(g, variables[row, offset], variables[row, size], factor)
+
+
+def _check(name: str, value: Any, low: float, high: float, *, below: bool = False) -> None:
+    """Raise unless ``value`` is a number in [low, high], or [low, high) with ``below``."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not (low <= value < high if below else low <= value <= high):
+        bounds = f"{low:g} <= {name} {'<' if below else '<='} {high:g}"
+        raise ValueError(f"{name} must be a number with {bounds}, got {value!r}")
+
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass
+class Optimizer:
+    """How gradients change parameters. ``learning_rate`` may be changed between calls of ``fit``.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Step size, from 0.
+    weight_decay : float, optional
+        Decoupled decay: ``w -= w * weight_decay * learning_rate`` before each update.
+    clipvalue, clipnorm, global_clipnorm : float, optional
+        Limit for every gradient, for each variable's norm, or for the norm of all; at most one of them.
+    """
+
+    kind: ClassVar[int]
+    name: ClassVar[str]
+
+    learning_rate: float = 0.001
+    weight_decay: float | None = field(default=None, kw_only=True)
+    clipvalue: float | None = field(default=None, kw_only=True)
+    clipnorm: float | None = field(default=None, kw_only=True)
+    global_clipnorm: float | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Raise ValueError for a setting out of its range; run again before each fit."""
+        _check("learning_rate", self.learning_rate, 0, LARGEST)
+        if self.weight_decay is not None:
+            _check("weight_decay", self.weight_decay, 0, LARGEST)
+        clips = {name: getattr(self, name) for name in ("clipvalue", "clipnorm", "global_clipnorm")}
+        given = [name for name, value in clips.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"only one of clipvalue, clipnorm and global_clipnorm can be set, got {given}")
+        for name in given:
+            if clips[name] == 0:
+                raise ValueError(f"{name} must be greater than 0, got {clips[name]!r}; None switches it off")
+            _check(name, clips[name], 0, LARGEST)
+
+    @property
+    def slots(self) -> int:
+        """How many float32 numbers a parameter has beside itself."""
+        raise NotImplementedError
+
+    def _own_settings(self) -> tuple[float, float, float, bool]:
+        """Momentum (or beta 1), second moment's factor, epsilon, variant."""
+        raise NotImplementedError
+
+    def settings(self) -> Settings:
+        """The row that the compiled step reads."""
+        self.check()
+        row = np.zeros(SETTINGS)
+        row[LEARNING_RATE] = self.learning_rate
+        row[WEIGHT_DECAY] = self.weight_decay or 0.0
+        row[CLIP_VALUE] = self.clipvalue or 0.0
+        row[CLIP_NORM] = self.clipnorm or 0.0
+        row[GLOBAL_CLIP_NORM] = self.global_clipnorm or 0.0
+        row[MOMENTUM : VARIANT + 1] = self._own_settings()
+        return row
+
+    @property
+    def clips(self) -> bool:
+        """Whether gradients are clipped."""
+        return any(limit is not None for limit in (self.clipvalue, self.clipnorm, self.global_clipnorm))
+
+
+@dataclass
+class SGD(Optimizer):
+    """Gradient descent, with momentum and Nesterov's form of it."""
+
+    kind = SGD_KIND
+    name = "sgd"
+
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def check(self) -> None:
+        """Raise ValueError for a setting out of its range."""
+        super().check()
+        _check("momentum", self.momentum, 0, 1)
+
+    @property
+    def slots(self) -> int:
+        """The velocity, where there is momentum."""
+        return 1 if self.momentum else 0
+
+    def _own_settings(self) -> tuple[float, float, float, bool]:
+        return self.momentum, 0.0, 0.0, self.nesterov
+
+
+@dataclass
+class Adam(Optimizer):
+    """Adam, and AMSGrad."""
+
+    kind = ADAM_KIND
+    name = "adam"
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    amsgrad: bool = False
+
+    def check(self) -> None:
+        """Raise ValueError for a setting out of its range."""
+        super().check()
+        _check("beta_1", self.beta_1, 0, 1, below=True)
+        _check("beta_2", self.beta_2, 0, 1, below=True)
+        _check("epsilon", self.epsilon, 0, LARGEST)
+
+    @property
+    def slots(self) -> int:
+        """First and second moment; AMSGrad also keeps the largest second one."""
+        return 3 if self.amsgrad else 2
+
+    def _own_settings(self) -> tuple[float, float, float, bool]:
+        return self.beta_1, self.beta_2, self.epsilon, self.amsgrad
+
+
+@dataclass
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101)."""
+
+    name = "adamw"
+
+    weight_decay: float | None = field(default=0.004, kw_only=True)
+
+
+@dataclass
+class RMSprop(Optimizer):
+    """RMSprop, plain or centered, with optional momentum."""
+
+    kind = RMSPROP_KIND
+    name = "rmsprop"
+
+    rho: float = 0.9
+    momentum: float = 0.0
+    epsilon: float = 1e-7
+    centered: bool = False
+
+    def check(self) -> None:
+        """Raise ValueError for a setting out of its range."""
+        super().check()
+        _check("rho", self.rho, 0, 1, below=True)
+        _check("momentum", self.momentum, 0, 1)
+        _check("epsilon", self.epsilon, 0, LARGEST)
+
+    @property
+    def slots(self) -> int:
+        """Second moment, velocity and mean; the later ones only where an option needs them."""
+        return 3 if self.centered else 2 if self.momentum else 1
+
+    def _own_settings(self) -> tuple[float, float, float, bool]:
+        return self.momentum, self.rho, self.epsilon, self.centered
+
+
+TABLE: dict[str, type[Optimizer]] = {optimizer.name: optimizer for optimizer in (SGD, Adam, AdamW, RMSprop)}
+
+
+def get(identifier: str | Optimizer) -> Optimizer:
+    """Return the optimizer that a name or an instance stands for.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not in :data:`TABLE`.
+    TypeError
+        For anything else.
+    """
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, str):
+        if identifier.lower() not in TABLE:
+            raise unknown_name("optimizer", identifier, TABLE)
+        return TABLE[identifier.lower()]()
+    raise TypeError(f"optimizer must be a name or an optimizer such as Adam(learning_rate=0.01), got {identifier!r}")

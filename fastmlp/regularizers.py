@@ -1,0 +1,124 @@
+"""Penalties on the size of weights that are added to the loss, as Keras 3 defines them."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import finite_number, unknown_name
+from .kernels.jit import kernel
+
+
+class Regularizer(ABC):
+    """The penalty ``l1 * sum |w| + l2 * sum w²``; its gradient is ``l1 * sign(w) + 2 * l2 * w``."""
+
+    @property
+    @abstractmethod
+    def l1(self) -> float:
+        """The factor of the sum of absolute values."""
+
+    @property
+    @abstractmethod
+    def l2(self) -> float:
+        """The factor of the sum of squares."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.get_config().items():
+            object.__setattr__(self, name, finite_number(name, value, at_least=0.0))
+
+    def __call__(self, weights: NDArray[Any]) -> float:
+        """Return the penalty of an array of any shape and real dtype, summed in float64."""
+        penalty = 0.0
+        if self.l1:
+            penalty += self.l1 * float(np.sum(np.abs(weights), dtype=np.float64))
+        if self.l2:
+            penalty += self.l2 * float(np.sum(np.square(weights, dtype=np.float64)))
+        return penalty
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make an equal regularizer."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True)
+class L1(Regularizer):
+    """``l1 * sum |w|``: drives weights to exactly zero."""
+
+    l1: float = 0.01
+
+    @property
+    def l2(self) -> float:
+        """Zero: no squares here."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class L2(Regularizer):
+    """``l2 * sum w²``: keeps weights small."""
+
+    l2: float = 0.01
+
+    @property
+    def l1(self) -> float:
+        """Zero: no absolute values here."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class L1L2(Regularizer):
+    """Both: ``l1 * sum |w| + l2 * sum w²``."""
+
+    l1: float = 0.0
+    l2: float = 0.0
+
+
+TABLE: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
+
+
+def get(identifier: str | Regularizer | None) -> Regularizer | None:
+    """Return the regularizer of that name with its default arguments, or the given one itself, or None.
+
+    Raises
+    ------
+    ValueError
+        No regularizer has that name.
+    TypeError
+        Neither a name nor a regularizer nor None.
+    """
+    if identifier is None or isinstance(identifier, Regularizer):
+        return identifier
+    if not isinstance(identifier, str):
+        raise TypeError(
+            f"a regularizer must be None, a name or an instance such as L2(0.001), got {identifier!r} "
+            f"of type {type(identifier).__name__}"
+        )
+    if identifier not in TABLE:
+        raise unknown_name("regularizer", identifier, TABLE)
+    return TABLE[identifier]()
+
+
+@kernel
+def penalty_value_and_grad(
+    l1: np.float32,
+    l2: np.float32,
+    w: NDArray[np.float32],
+    g: NDArray[np.float32],
+    first: int,
+    count: int,
+    training: bool,
+) -> float:
+    """Return ``l1 sum |w| + l2 sum w^2`` over a range in float64; in training ``g += l1 sign(w) + 2 l2 w``."""
+    absolute = np.float64(0)
+    squares = np.float64(0)
+    for i in range(first, first + count):
+        absolute += abs(w[i])
+        squares += np.float64(w[i]) * np.float64(w[i])
+    if training:
+        twice = l2 + l2
+        for i in range(first, first + count):
+            sign = np.float32(1) if w[i] > 0 else np.float32(-1)
+            g[i] += twice * w[i] + (l1 * sign if w[i] != 0 else np.float32(0))
+    return l1 * absolute + l2 * squares

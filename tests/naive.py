@@ -1,0 +1,631 @@
+"""The float64 NumPy twin of the library: plain formulas, no speed, nothing imported from fastmlp.
+
+Conventions are those of Keras 3; paths in the comments, such as ``keras/src/losses/losses.py``, are where
+its sources define them. B is the batch size, K the fan in and N the fan out of a layer.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import erf
+
+EPSILON = 1e-7  # keras.config.epsilon()
+
+
+# --- 1. Activations ---------------------------------------------------------------------------------------
+# Names, parameters and defaults: keras/src/activations/activations.py. The derivative of a function f is d_f;
+# ACTIVATION_BACKWARD multiplies it by da. At a kink at 0 the derivative is the one of the left-hand side
+# (relu'(0) = 0, leaky_relu'(0) = negative_slope, elu'(0) = alpha).
+
+
+def linear(z):
+    return z.copy()
+
+
+def d_linear(z):
+    return np.ones_like(z)
+
+
+# 1 / (1 + exp(-z)), with the exponential of a non-positive number only.
+def sigmoid(z):
+    e = np.exp(-np.abs(z))
+    return np.where(z >= 0, 1 / (1 + e), e / (1 + e))
+
+
+# s' = s(z) (1 - s(z)) = s(z) s(-z); the latter does not cancel.
+def d_sigmoid(z):
+    return sigmoid(z) * sigmoid(-z)
+
+
+def tanh(z):
+    return np.tanh(z)
+
+
+# 1 - tanh(z)^2 = 4 s(2z) s(-2z); the latter does not cancel.
+def d_tanh(z):
+    return 4 * sigmoid(2 * z) * sigmoid(-2 * z)
+
+
+def relu(z):
+    return np.maximum(z, 0.0)
+
+
+def d_relu(z):
+    return np.where(z > 0, 1.0, 0.0)
+
+
+# Clevert et al. 2015, arXiv:1511.07289.
+def elu(z, alpha=1.0):
+    return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0.0)))
+
+
+def d_elu(z, alpha=1.0):
+    return np.where(z > 0, 1.0, alpha * np.exp(np.minimum(z, 0.0)))
+
+
+# Klambauer et al. 2017, arXiv:1706.02515.
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+
+
+def selu(z):
+    return SELU_SCALE * elu(z, SELU_ALPHA)
+
+
+def d_selu(z):
+    return SELU_SCALE * d_elu(z, SELU_ALPHA)
+
+
+# log(1 + exp(z))
+def softplus(z):
+    return np.logaddexp(0.0, z)
+
+
+def d_softplus(z):
+    return sigmoid(z)
+
+
+# exp(z) / sum(exp(z)) over the last axis, shifted by the row's maximum.
+def softmax(z):
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+# Keras 3 has negative_slope=0.2 (Keras 2's layer had 0.3).
+def leaky_relu(z, negative_slope=0.2):
+    return np.where(z > 0, z, negative_slope * z)
+
+
+def d_leaky_relu(z, negative_slope=0.2):
+    return np.where(z > 0, 1.0, negative_slope)
+
+
+# Hendrycks and Gimpel 2016, arXiv:1606.08415: z Phi(z), or the authors' approximation by tanh.
+def gelu(z, approximate=False):
+    if approximate:
+        return 0.5 * z * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+    return 0.5 * z * (1 + erf(z / math.sqrt(2)))
+
+
+# Phi(z) + z phi(z); the product rule for the approximation.
+def d_gelu(z, approximate=False):
+    if approximate:
+        u = math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)
+        du = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * z**2)
+        return 0.5 * (1 + np.tanh(u)) + 0.5 * z * d_tanh(u) * du
+    return 0.5 * (1 + erf(z / math.sqrt(2))) + z * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+
+
+# Ramachandran et al. 2017, arXiv:1710.05941 (swish).
+def silu(z):
+    return z * sigmoid(z)
+
+
+def d_silu(z):
+    return sigmoid(z) + z * d_sigmoid(z)
+
+
+def softsign(z):
+    return z / (1 + np.abs(z))
+
+
+def d_softsign(z):
+    return 1 / (1 + np.abs(z)) ** 2
+
+
+# Keras 3: relu6(z + 3) / 6 (Keras 2 had 0.2 z + 0.5).
+def hard_sigmoid(z):
+    return np.clip(z + 3, 0.0, 6.0) / 6
+
+
+def d_hard_sigmoid(z):
+    return np.where((z > -3) & (z < 3), 1 / 6, 0.0)
+
+
+# Infinite above about 709.78, as float64 is.
+def exponential(z):
+    with np.errstate(over="ignore"):
+        return np.exp(z)
+
+
+def d_exponential(z):
+    return exponential(z)
+
+
+# Misra 2019, arXiv:1908.08681: z tanh(softplus(z)).
+def mish(z):
+    return z * np.tanh(softplus(z))
+
+
+def d_mish(z):
+    return np.tanh(softplus(z)) + z * d_tanh(softplus(z)) * sigmoid(z)
+
+
+ACTIVATIONS = {
+    "linear": linear,
+    "sigmoid": sigmoid,
+    "tanh": tanh,
+    "relu": relu,
+    "elu": elu,
+    "selu": selu,
+    "softplus": softplus,
+    "softmax": softmax,
+    "leaky_relu": leaky_relu,
+    "gelu": gelu,
+    "silu": silu,
+    "softsign": softsign,
+    "hard_sigmoid": hard_sigmoid,
+    "exponential": exponential,
+    "mish": mish,
+}
+
+
+def elementwise_backward(derivative):
+    return lambda z, da, **parameters: da * derivative(z, **parameters)
+
+
+# The Jacobian is diag(a) - a a^T in every row.
+def softmax_backward(z, da):
+    a = softmax(z)
+    return a * (da - np.sum(da * a, axis=-1, keepdims=True))
+
+
+ACTIVATION_BACKWARD = {
+    "linear": elementwise_backward(d_linear),
+    "sigmoid": elementwise_backward(d_sigmoid),
+    "tanh": elementwise_backward(d_tanh),
+    "relu": elementwise_backward(d_relu),
+    "elu": elementwise_backward(d_elu),
+    "selu": elementwise_backward(d_selu),
+    "softplus": elementwise_backward(d_softplus),
+    "softmax": softmax_backward,
+    "leaky_relu": elementwise_backward(d_leaky_relu),
+    "gelu": elementwise_backward(d_gelu),
+    "silu": elementwise_backward(d_silu),
+    "softsign": elementwise_backward(d_softsign),
+    "hard_sigmoid": elementwise_backward(d_hard_sigmoid),
+    "exponential": elementwise_backward(d_exponential),
+    "mish": elementwise_backward(d_mish),
+}
+
+
+# --- 2. Losses --------------------------------------------------------------------------------------------
+# keras/src/losses/losses.py. Every function returns the losses of the samples (B,) and, in row i, the
+# gradient of sample i's loss with respect to its own output (B, N).
+
+
+def mean_squared_error(y, out):
+    return np.mean((out - y) ** 2, axis=1), 2 * (out - y) / out.shape[1]
+
+
+def mean_absolute_error(y, out):
+    return np.mean(np.abs(out - y), axis=1), np.sign(out - y) / out.shape[1]
+
+
+# e^2 / 2 where |e| <= delta, delta |e| - delta^2 / 2 elsewhere.
+def huber(y, out, delta=1.0):
+    e = out - y
+    small = np.abs(e) <= delta
+    values = np.where(small, 0.5 * e**2, delta * np.abs(e) - 0.5 * delta**2)
+    return np.mean(values, axis=1), np.where(small, e, delta * np.sign(e)) / out.shape[1]
+
+
+# log cosh(e) = |e| + log(1 + exp(-2 |e|)) - log 2
+def log_cosh(y, out):
+    e = out - y
+    values = np.abs(e) + np.log1p(np.exp(-2 * np.abs(e))) - math.log(2)
+    return np.mean(values, axis=1), np.tanh(e) / out.shape[1]
+
+
+def poisson(y, out):
+    values = out - y * np.log(out + EPSILON)
+    return np.mean(values, axis=1), (1 - y / (out + EPSILON)) / out.shape[1]
+
+
+# Keras clips probabilities to [epsilon, 1 - epsilon]; clipping passes the gradient inside, bounds included.
+def clip_probabilities(p):
+    return np.clip(p, EPSILON, 1 - EPSILON), (p >= EPSILON) & (p <= 1 - EPSILON)
+
+
+# From logits: -y log s(z) - (1 - y) log(1 - s(z)) = softplus(z) - y z, which cancels for y = 1 and large z;
+# hence max(z, 0) - y z + log(1 + exp(-|z|)).
+def binary_crossentropy(y, out, from_logits=False, label_smoothing=0.0):
+    y = y * (1 - label_smoothing) + 0.5 * label_smoothing
+    if from_logits:
+        values = np.maximum(out, 0.0) - y * out + np.log1p(np.exp(-np.abs(out)))
+        derivative = sigmoid(out) - y
+    else:
+        p, inside = clip_probabilities(out)
+        values = -y * np.log(p) - (1 - y) * np.log(1 - p)
+        derivative = np.where(inside, (1 - y) / (1 - p) - y / p, 0.0)
+    return np.mean(values, axis=1), derivative / out.shape[1]
+
+
+def log_softmax(z):
+    shifted = z - z.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+# From probabilities Keras divides each row by its sum, then clips (keras/src/backend/numpy/nn.py):
+# p = out / s, dl/d(out_i) = (dl/dp_i - sum_j p_j dl/dp_j) / s.
+def categorical_crossentropy(y, out, from_logits=False, label_smoothing=0.0):
+    y = y * (1 - label_smoothing) + label_smoothing / out.shape[1]
+    if from_logits:
+        derivative = softmax(out) * y.sum(axis=1, keepdims=True) - y
+        return -np.sum(y * log_softmax(out), axis=1), derivative
+    total = out.sum(axis=1, keepdims=True)
+    ratio = out / total
+    p, inside = clip_probabilities(ratio)
+    dp = np.where(inside, -y / p, 0.0)
+    derivative = (dp - np.sum(ratio * dp, axis=1, keepdims=True)) / total
+    return -np.sum(y * np.log(p), axis=1), derivative
+
+
+def sparse_categorical_crossentropy(y, out, from_logits=False):
+    one_hot = np.eye(out.shape[1])[np.asarray(y).astype(int).reshape(-1)]
+    return categorical_crossentropy(one_hot, out, from_logits=from_logits)
+
+
+LOSSES = {
+    "mean_squared_error": mean_squared_error,
+    "mean_absolute_error": mean_absolute_error,
+    "huber": huber,
+    "log_cosh": log_cosh,
+    "poisson": poisson,
+    "binary_crossentropy": binary_crossentropy,
+    "categorical_crossentropy": categorical_crossentropy,
+    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+}
+
+
+# Reduction "sum_over_batch_size", keras/src/losses/loss.py: sum(w_i l_i) / B, not divided by sum(w_i).
+def loss_value_and_gradient(name, y, out, *, weights=None, **parameters):
+    out = np.asarray(out, dtype=np.float64)
+    if name != "sparse_categorical_crossentropy":
+        y = np.asarray(y, dtype=np.float64).reshape(out.shape)
+    B = len(out)
+    w = np.ones(B) if weights is None else np.asarray(weights, dtype=np.float64).reshape(B)
+    per_sample, derivative = LOSSES[name](y, out, **parameters)
+    return per_sample, float(np.sum(w * per_sample) / B), w[:, None] * derivative / B
+
+
+# --- 3. Metrics -------------------------------------------------------------------------------------------
+# keras/src/metrics/accuracy_metrics.py and keras/src/metrics/regression_metrics.py
+
+
+def binary_accuracy(y, out, threshold=0.5):
+    return float(np.mean(y == (out > threshold)))
+
+
+def categorical_accuracy(y, out):
+    return sparse_categorical_accuracy(np.argmax(y, axis=1), out)
+
+
+def sparse_categorical_accuracy(y, out):
+    return float(np.mean(np.reshape(y, -1) == np.argmax(out, axis=1)))
+
+
+def top_k_categorical_accuracy(y, out, k=5):
+    return sparse_top_k_categorical_accuracy(np.argmax(y, axis=1), out, k)
+
+
+# in_top_k, keras/src/backend/numpy/math.py: a class tied with the k-th largest output is in.
+def sparse_top_k_categorical_accuracy(y, out, k=5):
+    chosen = np.take_along_axis(out, np.reshape(y, (-1, 1)).astype(int), axis=1)
+    return float(np.mean(np.sum(out > chosen, axis=1) < k))
+
+
+def mse(y, out):
+    return float(np.mean((out - y) ** 2))
+
+
+def rmse(y, out):
+    return math.sqrt(mse(y, out))
+
+
+def mae(y, out):
+    return float(np.mean(np.abs(out - y)))
+
+
+# 1 - residual / total per column, infinities replaced by 0, then the plain mean; 0 / 0 stays NaN as in Keras.
+def r2(y, out):
+    residual = np.sum((y - out) ** 2, axis=0)
+    total = np.sum((y - np.mean(y, axis=0)) ** 2, axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scores = 1 - residual / total
+    return float(np.mean(np.where(np.isinf(scores), 0.0, scores)))
+
+
+METRICS = {
+    "binary_accuracy": binary_accuracy,
+    "categorical_accuracy": categorical_accuracy,
+    "sparse_categorical_accuracy": sparse_categorical_accuracy,
+    "top_k_categorical_accuracy": top_k_categorical_accuracy,
+    "sparse_top_k_categorical_accuracy": sparse_top_k_categorical_accuracy,
+    "mse": mse,
+    "rmse": rmse,
+    "mae": mae,
+    "r2": r2,
+}
+
+
+# --- 4. Optimizers ----------------------------------------------------------------------------------------
+
+
+# keras/src/optimizers/base_optimizer.py: clip, then decay every variable, then update it.
+class Optimizer:
+    def __init__(
+        self, learning_rate, *, weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=None
+    ):
+        if sum(option is not None for option in (clipnorm, clipvalue, global_clipnorm)) > 1:
+            raise ValueError("only one of clipnorm, clipvalue and global_clipnorm can be set")
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.global_clipnorm = global_clipnorm
+        self.iterations = 0
+        self.slots = {}
+
+    # A zero-initialised array the shape of parameter i, kept from step to step.
+    def slot(self, name, i, w):
+        return self.slots.setdefault((name, i), np.zeros_like(w))
+
+    def clip(self, gradients):
+        if self.clipnorm is not None:
+            return [g * self.clipnorm / max(np.sqrt(np.sum(g**2)), self.clipnorm) for g in gradients]
+        if self.global_clipnorm is not None:
+            norm = np.sqrt(sum(np.sum(g**2) for g in gradients))
+            return [g * self.global_clipnorm / max(norm, self.global_clipnorm) for g in gradients]
+        if self.clipvalue is not None:
+            return [np.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
+        return gradients
+
+    def step(self, parameters, gradients):
+        self.iterations += 1
+        for i, (w, g) in enumerate(zip(parameters, self.clip(gradients), strict=True)):
+            if w.dtype != np.float64:
+                raise TypeError("the twin trains float64 arrays only")
+            if self.weight_decay is not None:
+                w -= w * self.weight_decay * self.learning_rate
+            self.update(i, w, g)
+
+    def update(self, i, w, g):
+        raise NotImplementedError
+
+
+# keras/src/optimizers/sgd.py
+class SGD(Optimizer):
+    def __init__(self, learning_rate=0.01, momentum=0.0, nesterov=False, **common):
+        super().__init__(learning_rate, **common)
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    def update(self, i, w, g):
+        if self.momentum == 0:
+            w -= self.learning_rate * g
+            return
+        velocity = self.slot("velocity", i, w)
+        velocity[...] = self.momentum * velocity - self.learning_rate * g
+        if self.nesterov:
+            w += self.momentum * velocity - self.learning_rate * g
+        else:
+            w += velocity
+
+
+# keras/src/optimizers/adam.py; Kingma and Ba 2014, arXiv:1412.6980, the form before section 2.1 with its
+# "epsilon hat".
+class Adam(Optimizer):
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, amsgrad=False, **common):
+        super().__init__(learning_rate, **common)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.amsgrad = amsgrad
+
+    def update(self, i, w, g):
+        t = self.iterations
+        m = self.slot("m", i, w)
+        v = self.slot("v", i, w)
+        m[...] = self.beta_1 * m + (1 - self.beta_1) * g
+        v[...] = self.beta_2 * v + (1 - self.beta_2) * g**2
+        if self.amsgrad:
+            v_hat = self.slot("v_hat", i, w)
+            v_hat[...] = np.maximum(v_hat, v)
+            v = v_hat
+        alpha = self.learning_rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        w -= alpha * m / (np.sqrt(v) + self.epsilon)
+
+
+# keras/src/optimizers/adamw.py: Adam with a default weight decay.
+class AdamW(Adam):
+    def __init__(
+        self,
+        learning_rate=0.001,
+        weight_decay=0.004,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-7,
+        amsgrad=False,
+        **common,
+    ):
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **common)
+
+
+# keras/src/optimizers/rmsprop.py: epsilon is under the root.
+class RMSprop(Optimizer):
+    def __init__(self, learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False, **common):
+        super().__init__(learning_rate, **common)
+        self.rho = rho
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.centered = centered
+
+    def update(self, i, w, g):
+        velocity = self.slot("velocity", i, w)
+        velocity[...] = self.rho * velocity + (1 - self.rho) * g**2
+        denominator = velocity + self.epsilon
+        if self.centered:
+            average = self.slot("average", i, w)
+            average[...] = self.rho * average + (1 - self.rho) * g
+            denominator = velocity - average**2 + self.epsilon
+        increment = self.learning_rate * g / np.sqrt(denominator)
+        if self.momentum > 0:
+            momentum = self.slot("momentum", i, w)
+            momentum[...] = self.momentum * momentum + increment
+            increment = momentum
+        w -= increment
+
+
+# --- 5. Regularizers --------------------------------------------------------------------------------------
+# keras/src/regularizers/regularizers.py, class L1L2 (no factor 1/2).
+
+
+def penalty(w, l1=0.0, l2=0.0):
+    return float(l1 * np.sum(np.abs(w)) + l2 * np.sum(w**2))
+
+
+def penalty_gradient(w, l1=0.0, l2=0.0):
+    return l1 * np.sign(w) + 2 * l2 * w
+
+
+# --- 6. Network -------------------------------------------------------------------------------------------
+
+
+class Layer(NamedTuple):
+    kernel: np.ndarray  # (K, N)
+    bias: np.ndarray | None = None  # (N,)
+    activation: str = "linear"
+    activation_parameters: dict | None = None
+    kernel_l1: float = 0.0
+    kernel_l2: float = 0.0
+    bias_l1: float = 0.0
+    bias_l2: float = 0.0
+
+
+# keras/src/layers/core/dense.py: a = activation(x kernel + bias).
+def forward(layers, x):
+    pairs = []
+    a = np.asarray(x, dtype=np.float64)
+    for layer in layers:
+        z = a @ layer.kernel
+        if layer.bias is not None:
+            z = z + layer.bias
+        a = ACTIVATIONS[layer.activation](z, **(layer.activation_parameters or {}))
+        pairs.append((z, a))
+    return pairs
+
+
+def regularization(layers):
+    total = 0.0
+    for layer in layers:
+        total += penalty(layer.kernel, layer.kernel_l1, layer.kernel_l2)
+        if layer.bias is not None:
+            total += penalty(layer.bias, layer.bias_l1, layer.bias_l2)
+    return total
+
+
+# These crossentropies are taken from z, with from_logits=True: no clipping and no renormalisation.
+FUSED = {
+    ("sigmoid", "binary_crossentropy"),
+    ("softmax", "categorical_crossentropy"),
+    ("softmax", "sparse_categorical_crossentropy"),
+}
+
+
+# The batch loss without penalties, and its gradient with respect to the last z.
+def output_loss(layer, z, a, y, loss, *, weights=None, **parameters):
+    if (layer.activation, loss) in FUSED and not parameters.get("from_logits", False):
+        _, value, dz = loss_value_and_gradient(
+            loss, y, z, weights=weights, **{**parameters, "from_logits": True}
+        )
+        return value, dz
+    _, value, da = loss_value_and_gradient(loss, y, a, weights=weights, **parameters)
+    return value, ACTIVATION_BACKWARD[layer.activation](z, da, **(layer.activation_parameters or {}))
+
+
+# The batch loss including penalties, and (dw, db) of every layer; db is None where there is no bias.
+def gradients(layers, x, y, loss, *, weights=None, **parameters):
+    x = np.asarray(x, dtype=np.float64)
+    pairs = forward(layers, x)
+    value, dz = output_loss(layers[-1], *pairs[-1], y, loss, weights=weights, **parameters)
+    result = []
+    for i in reversed(range(len(layers))):
+        layer = layers[i]
+        below = x if i == 0 else pairs[i - 1][1]
+        dw = below.T @ dz + penalty_gradient(layer.kernel, layer.kernel_l1, layer.kernel_l2)
+        db = None
+        if layer.bias is not None:
+            db = dz.sum(axis=0) + penalty_gradient(layer.bias, layer.bias_l1, layer.bias_l2)
+        result.insert(0, (dw, db))
+        if i > 0:
+            da = dz @ layer.kernel.T
+            previous = layers[i - 1]
+            backward = ACTIVATION_BACKWARD[previous.activation]
+            dz = backward(pairs[i - 1][0], da, **(previous.activation_parameters or {}))
+    return value + regularization(layers), result
+
+
+# kernel, bias, kernel, bias, ... without the biases that are None.
+def flatten(pairs):
+    return [array for pair in pairs for array in pair[:2] if array is not None]
+
+
+# batches yields (x, y) or (x, y, weights). Trains the layers' arrays in place; the losses are those before
+# each update.
+def train(layers, batches, loss, optimizer, **parameters):
+    losses = []
+    for x, y, *rest in batches:
+        value, pairs = gradients(layers, x, y, loss, weights=rest[0] if rest else None, **parameters)
+        optimizer.step(flatten(layers), flatten(pairs))
+        losses.append(value)
+    return losses
+
+
+# --- 7. Initializers --------------------------------------------------------------------------------------
+# keras/src/initializers/random_initializers.py, class VarianceScaling: the variance is scale / fan. Each
+# function returns (bound, standard deviation) of the distribution that is drawn from: uniform within +-bound,
+# or a normal cut at two of its own standard deviations, widened so that the cut one has the wanted deviation.
+
+TRUNCATED_NORMAL_STDDEV = 0.87962566103423978  # of the standard normal cut at +-2
+
+
+def variance_scaling(scale, mode, distribution):
+    def limits(fan_in, fan_out):
+        fan = {"fan_in": fan_in, "fan_avg": (fan_in + fan_out) / 2}[mode]
+        stddev = math.sqrt(scale / max(1.0, fan))
+        bound = stddev * math.sqrt(3) if distribution == "uniform" else 2 * stddev / TRUNCATED_NORMAL_STDDEV
+        return bound, stddev
+
+    return limits
+
+
+INITIALIZER_LIMITS = {
+    "glorot_uniform": variance_scaling(1.0, "fan_avg", "uniform"),
+    "glorot_normal": variance_scaling(1.0, "fan_avg", "truncated_normal"),
+    "he_uniform": variance_scaling(2.0, "fan_in", "uniform"),
+    "he_normal": variance_scaling(2.0, "fan_in", "truncated_normal"),
+    "lecun_uniform": variance_scaling(1.0, "fan_in", "uniform"),
+    "lecun_normal": variance_scaling(1.0, "fan_in", "truncated_normal"),
+}
