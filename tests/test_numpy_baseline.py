@@ -1,10 +1,10 @@
-"""The benchmarks' NumPy baseline against the float64 twin."""
+"""The NumPy baseline of the demo and the benchmarks against the float64 twin."""
 
 import naive
 import numpy as np
 import pytest
 
-from benchmarks.numpy_baseline import NumpyMLP
+from fastmlp.numpy_baseline import NumpyMLP
 
 TWIN_LOSS = {
     "mse": "mean_squared_error",

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numba
 import numpy as np
 from llvmlite import binding
-from numba.core import config
+from numba.core import config, types
 
 from .cache import PackageCache
 
@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 # with one Newton step, which gives a vector body and its remainder different bits and 1/inf a NaN, and "nsz"
 # loses tanh(-0). Sums that should be vectors say so in their source.
 FASTMATH = {"contract"}
-OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True}
+OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
 
 JIT_DISABLED = bool(config.DISABLE_JIT)
 
@@ -56,14 +56,27 @@ def _quiet(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
+def _compiled_once(dispatcher: Any) -> Any:
+    """Let constants at a call site be values of their type: Numba would compile anew for each of them."""
+    template = dispatcher.get_call_template
+
+    def without_literals(arguments: Any, keywords: Any) -> Any:
+        return template(tuple(types.unliteral(argument) for argument in arguments), keywords)
+
+    dispatcher.get_call_template = without_literals
+    return dispatcher
+
+
 def kernel(function: F) -> F:
     """Compile a building block: called from other kernels (and from tests)."""
-    return _quiet(function) if JIT_DISABLED else numba.njit(**OPTIONS)(function)
+    return _quiet(function) if JIT_DISABLED else _compiled_once(numba.njit(**OPTIONS)(function))
 
 
 def inlined(function: F) -> F:
     """Compile a building block that LLVM must inline, such as one that passes register tiles."""
-    return function if JIT_DISABLED else numba.njit(forceinline=True, **OPTIONS)(function)
+    if JIT_DISABLED:
+        return function
+    return _compiled_once(numba.njit(forceinline=True, no_cpython_wrapper=True, **OPTIONS)(function))
 
 
 def entry(function: F) -> F:

@@ -1,6 +1,13 @@
 """A careful float32 NumPy multi-layer perceptron: the baseline that fastmlp is timed against."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Shape = tuple[int, ...]
 
 # The Adam update goes over the parameters in blocks whose five arrays stay in the second-level cache.
 _BLOCK = 65536
@@ -31,16 +38,16 @@ class NumpyMLP:
 
     def __init__(
         self,
-        sizes,
-        activation="relu",
-        output="linear",
-        loss="mse",
-        learning_rate=1e-3,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-7,
-        seed=0,
-    ):
+        sizes: Sequence[int],
+        activation: str = "relu",
+        output: str = "linear",
+        loss: str = "mse",
+        learning_rate: float = 1e-3,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        seed: int = 0,
+    ) -> None:
         if activation not in {"relu", "sigmoid", "tanh", "elu"}:
             raise ValueError(f"unknown activation {activation!r}")
         if (output, loss) not in {("linear", "mse"), ("sigmoid", "bce"), ("softmax", "ce")}:
@@ -55,7 +62,7 @@ class NumpyMLP:
         self.epsilon = epsilon
         self.iterations = 0
 
-        shapes = []
+        shapes: list[Shape] = []
         for K, N in zip(self.sizes[:-1], self.sizes[1:], strict=True):
             shapes += [(K, N), (N,)]
         count = sum(int(np.prod(shape)) for shape in shapes)
@@ -68,14 +75,14 @@ class NumpyMLP:
         self._weights = _views(flat[0], shapes)
         self._gradients = _views(flat[1], shapes)
         self._moments = flat[2:]
-        self._buffers = {}
+        self._buffers: dict[int, _Buffers] = {}
 
         rng = np.random.default_rng(seed)
         for kernel in self._weights[::2]:
             limit = np.sqrt(6 / sum(kernel.shape))
             kernel[...] = rng.uniform(-limit, limit, kernel.shape)
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Iterable[Any]) -> None:
         """Set the weights and restart Adam.
 
         Parameters
@@ -91,7 +98,7 @@ class NumpyMLP:
             moment.fill(0)
         self.iterations = 0
 
-    def get_weights(self):
+    def get_weights(self) -> list[Float32]:
         """Copy the weights.
 
         Returns
@@ -101,7 +108,7 @@ class NumpyMLP:
         """
         return [w.copy() for w in self._weights]
 
-    def train_epoch(self, x, y, batch_size):
+    def train_epoch(self, x: Any, y: Any, batch_size: int) -> float:
         """Train on the samples in their order.
 
         Parameters
@@ -130,7 +137,7 @@ class NumpyMLP:
             total += self._train_batch(x[i : i + batch_size], y[i : i + batch_size])
         return total / len(x)
 
-    def predict(self, x, batch_size=1024):
+    def predict(self, x: Any, batch_size: int = 1024) -> Float32:
         """Compute the outputs.
 
         Parameters
@@ -159,12 +166,12 @@ class NumpyMLP:
             result[i : i + len(rows)] = z
         return result
 
-    def _buffers_for(self, B):
+    def _buffers_for(self, B: int) -> "_Buffers":
         if B not in self._buffers:
             self._buffers[B] = _Buffers(B, self.sizes)
         return self._buffers[B]
 
-    def _forward(self, x, buffers):
+    def _forward(self, x: Float32, buffers: "_Buffers") -> Float32:
         """Compute all layers but the last activation, and return the last layer's buffer."""
         a = x
         last = len(buffers.activations) - 1
@@ -189,7 +196,7 @@ class NumpyMLP:
                 np.add(a, s, out=a)
         return a
 
-    def _train_batch(self, x, y):
+    def _train_batch(self, x: Float32, y: NDArray[Any]) -> float:
         """Take one step and return the sum of the samples' losses."""
         buffers = self._buffers_for(len(x))
         d = self._forward(x, buffers)
@@ -211,15 +218,15 @@ class NumpyMLP:
 
     # The three losses turn the last z, in place, into the gradient of the batch's mean loss.
 
-    def _squared_error(self, z, y):
-        N = z.shape[1]
+    def _squared_error(self, z: Float32, y: Float32) -> float:
+        N: int = z.shape[1]
         np.subtract(z, y, out=z)
         total = float(np.vdot(z, z)) / N
         np.multiply(z, 2 / z.size, out=z)
         return total
 
-    def _binary_crossentropy(self, z, y, buffers):
-        N = z.shape[1]
+    def _binary_crossentropy(self, z: Float32, y: Float32, buffers: "_Buffers") -> float:
+        N: int = z.shape[1]
         s = buffers.scratches[-1]
         np.abs(z, out=s)
         np.negative(s, out=s)
@@ -233,7 +240,7 @@ class NumpyMLP:
         np.multiply(z, 1 / z.size, out=z)
         return total / N
 
-    def _categorical_crossentropy(self, z, y, buffers):
+    def _categorical_crossentropy(self, z: Float32, y: NDArray[np.intp], buffers: "_Buffers") -> float:
         B = len(z)
         _shift(z, buffers.row)
         np.add(buffers.offsets, y, out=buffers.indices)
@@ -246,7 +253,7 @@ class NumpyMLP:
         np.log(buffers.row, out=buffers.row)
         return total + float(np.sum(buffers.row))
 
-    def _activation_backward(self, a, d, s, mask):
+    def _activation_backward(self, a: Float32, d: Float32, s: Float32, mask: NDArray[np.bool_]) -> None:
         """Multiply d by the activation's derivative, computed from its value."""
         if self.activation == "relu":
             np.greater(a, 0, out=mask)
@@ -263,7 +270,7 @@ class NumpyMLP:
             np.add(s, 1, out=s)
         np.multiply(d, s, out=d)
 
-    def _adam(self):
+    def _adam(self) -> None:
         self.iterations += 1
         t = self.iterations
         alpha = self.learning_rate * (1 - self.beta_2**t) ** 0.5 / (1 - self.beta_1**t)
@@ -285,7 +292,7 @@ class NumpyMLP:
 class _Buffers:
     """The arrays of one batch size."""
 
-    def __init__(self, B, sizes):
+    def __init__(self, B: int, sizes: Shape) -> None:
         self.activations = [np.empty((B, N), dtype=np.float32) for N in sizes[1:]]
         self.deltas = [np.empty((B, N), dtype=np.float32) for N in sizes[1:-1]]
         self.scratches = [np.empty((B, N), dtype=np.float32) for N in sizes[1:]]
@@ -297,9 +304,10 @@ class _Buffers:
         self.indices = np.empty(B, dtype=np.intp)
 
 
-def _views(flat, shapes):
+def _views(flat: Float32, shapes: list[Shape]) -> list[Float32]:
     """Cut a flat buffer into arrays."""
-    views, start = [], 0
+    views: list[Float32] = []
+    start = 0
     for shape in shapes:
         stop = start + int(np.prod(shape))
         views.append(flat[start:stop].reshape(shape))
@@ -307,7 +315,7 @@ def _views(flat, shapes):
     return views
 
 
-def _sigmoid(z):
+def _sigmoid(z: Float32) -> None:
     """Replace z by its sigmoid, (1 + tanh(z / 2)) / 2: no overflow, no temporary."""
     np.multiply(z, 0.5, out=z)
     np.tanh(z, out=z)
@@ -315,12 +323,12 @@ def _sigmoid(z):
     np.multiply(z, 0.5, out=z)
 
 
-def _shift(z, row):
+def _shift(z: Float32, row: Float32) -> None:
     """Subtract every row's maximum from it."""
     np.subtract(z, np.max(z, axis=1, keepdims=True, out=row), out=z)
 
 
-def _exponentiate(z, row):
+def _exponentiate(z: Float32, row: Float32) -> None:
     """Replace z by the exponential of the shifted z."""
     _shift(z, row)
     np.exp(z, out=z)

@@ -1,0 +1,140 @@
+"""The command line: ``python -m fastmlp demo`` and ``python -m fastmlp info``."""
+
+import argparse
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from . import __version__
+
+INTERRUPTED = 130  # what shells return after Ctrl-C
+
+
+def processor() -> str:
+    """Return the name of the processor, or at least of its architecture."""
+    try:
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name" and value.strip():
+                return value.strip()
+    except (OSError, subprocess.SubprocessError):
+        pass  # not this system; the line below answers
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def facts() -> list[tuple[str, str]]:
+    """Return what a bug report needs to say about this machine: names and values."""
+    from .demo import blas, cores
+    from .kernels import cache, jit
+
+    folder = cache.cache_folder()
+    lanes = jit.SIMD_WIDTH
+    compiler = "off (NUMBA_DISABLE_JIT is set)" if jit.JIT_DISABLED else "on"
+    return [
+        ("fastmlp", __version__),
+        ("Python", f"{platform.python_version()} ({platform.python_implementation()})"),
+        *((name, version(name)) for name in ("numpy", "numba", "llvmlite")),
+        ("system", f"{platform.system()} {platform.machine()}"),
+        ("processor", processor()),
+        ("cores available", str(cores())),
+        ("SIMD width", f"{lanes} float32 lanes ({32 * lanes} bits)"),
+        ("threads", "1 (kernels run serially)"),
+        ("compilation", compiler),
+        ("kernel cache", "none: no private writable folder" if folder is None else str(folder)),
+        ("NumPy's BLAS", blas().removeprefix("BLAS ")),
+    ]
+
+
+def info() -> int:
+    """Print a table of versions and of what the kernels are compiled for."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=1000)  # a pipe has no width that a path would have to be folded to
+    table = Table(show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts():
+        table.add_row(name, Text(value))
+    console.print(table)
+    return 0
+
+
+def demo(seed: int, epochs: int) -> int:
+    """Run the demo; 1 if fastmlp and NumPy disagree."""
+    from rich.console import Console
+
+    from . import demo as module
+
+    try:
+        outcome = module.run(Console(), seed=seed, epochs=epochs)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0 if outcome.agrees else 1
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**64:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 2**64 - 1, got {value}")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m fastmlp", description="Trains multi-layer perceptrons on the CPU, fast."
+    )
+    top.add_argument("--version", action="version", version=f"fastmlp {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="command", title="commands")
+    text = "train on handwritten digits, and time the same training in NumPy"
+    shown = commands.add_parser("demo", help=text, description=text.capitalize() + ".")
+    shown.add_argument("--seed", type=_seed, default=0, help="of weights and shuffling (default: %(default)s)")
+    shown.add_argument("--epochs", type=_count, default=50, help="length of a training (default: %(default)s)")
+    text = "print versions, the processor, and where compiled kernels are kept"
+    commands.add_parser("info", help=text, description=text.capitalize() + ".")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+
+    Returns
+    -------
+    int
+        The exit status: 0 if all is well.
+    """
+    commands = parser()
+    chosen = commands.parse_args(arguments)
+    if chosen.command == "demo":
+        return demo(chosen.seed, chosen.epochs)
+    if chosen.command == "info":
+        return info()
+    commands.print_help()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""The demo behind ``python -m fastmlp demo``: handwritten digits, and the same training in NumPy.
+
+The factor that it prints is measured in the run that prints it. Both sides start from the same weights, see
+the same batches in the same order for the same number of epochs, and must arrive at the same loss.
+"""
+
+import os
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .datasets import load_digits
+from .kernels import cache, jit
+from .layers import Dense, Input
+from .model import Sequential
+from .numpy_baseline import NumpyMLP
+from .optimizers import Adam
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LEARNING_RATE = 1e-3
+BATCH_SIZE = 32
+EPOCHS = 50
+HIDDEN = 128
+CLASSES = 10
+REPEATS = 5  # of each side, in turn; the median counts, so that one disturbance does not decide
+AGREEMENT = 1e-2  # float32 sums in another order drift apart over thousands of steps, but by far less than this
+
+
+class Outcome(NamedTuple):
+    """What a run of the demo measured."""
+
+    accuracy: float
+    """Share of the test images that are classified correctly."""
+    losses: tuple[float, float]
+    """Training loss of the last epoch without shuffling: fastmlp's and NumPy's."""
+    seconds: tuple[float, float]
+    """Median time of that training: fastmlp's and NumPy's."""
+
+    @property
+    def difference(self) -> float:
+        """The relative difference of the two losses."""
+        return abs(self.losses[0] - self.losses[1]) / abs(self.losses[1])
+
+    @property
+    def factor(self) -> float:
+        """How many times as long NumPy took."""
+        return self.seconds[1] / self.seconds[0]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both sides arrived at the same loss."""
+        return self.difference <= AGREEMENT
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def blas() -> str:
+    """Say which BLAS NumPy calls, and how many threads it may use."""
+    details: Any = np.show_config(mode="dicts")
+    name = details.get("Build Dependencies", {}).get("blas", {}).get("name", "unknown")
+    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(variable):
+            return f"BLAS {name}, {variable}={os.environ[variable]}"
+    return f"BLAS {name}, threads not limited, cores: {cores()}"
+
+
+def network(seed: int, hidden: int) -> Sequential:
+    """Return the compiled network of the demo."""
+    layers = [Input(shape=(64,)), Dense(hidden, activation="relu"), Dense(CLASSES, activation="softmax")]
+    model = Sequential(layers, seed=seed)
+    model.compile(Adam(LEARNING_RATE), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def prepare(console: "Console") -> None:
+    """Compile the kernels or load them from the cache, by training a tiny network, and say what it took."""
+    from .engine import epoch
+
+    begun = perf_counter()
+    with console.status("Preparing kernels: they are compiled once per machine, in about half a minute"):
+        x, y = np.zeros((2, 64), np.float32), np.zeros(2, np.int64)
+        model = network(0, 1)
+        model.fit(x, y, verbose=0)
+        model.evaluate(x, y)
+    seconds = perf_counter() - begun
+    if jit.JIT_DISABLED:
+        console.print("Kernels: NUMBA_DISABLE_JIT is set, so they run as plain Python and nothing is fast.")
+    elif sum(epoch.run_steps.stats.cache_misses.values()):  # type: ignore[attr-defined]
+        again = "next time they load" if cache.cache_folder() else "no cache folder can be used, so every time"
+        console.print(f"Kernels: compiled in {seconds:.1f} s ({again}).", highlight=False)
+    else:
+        console.print(f"Kernels: loaded from the cache in {seconds:.2f} s.", highlight=False)
+
+
+def compare(
+    x: NDArray[np.float32], y: NDArray[np.int64], start: list[NDArray[np.float32]], epochs: int, repeats: int
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Train both sides from the same weights on the same batches.
+
+    Parameters
+    ----------
+    x : ndarray (n, 64)
+        Training images.
+    y : ndarray (n,)
+        Their digits.
+    start : list of ndarray
+        Initial weights of both.
+    epochs, repeats : int
+        Length of a training, and how often each side is timed.
+
+    Returns
+    -------
+    (losses, seconds) : tuple of tuples of float
+        Each fastmlp's first, then NumPy's.
+    """
+    hidden = start[0].shape[1]
+    times: tuple[list[float], list[float]] = ([], [])
+    losses = (0.0, 0.0)
+    for _ in range(repeats):
+        model = network(0, hidden)
+        model.set_weights(start)
+        begun = perf_counter()
+        history = model.fit(x, y, batch_size=BATCH_SIZE, epochs=epochs, shuffle=False, verbose=0)
+        times[0].append(perf_counter() - begun)
+
+        baseline = NumpyMLP([64, hidden, CLASSES], "relu", "softmax", "ce", learning_rate=LEARNING_RATE)
+        baseline.set_weights(start)
+        theirs = 0.0
+        begun = perf_counter()
+        for _ in range(epochs):
+            theirs = baseline.train_epoch(x, y, BATCH_SIZE)
+        times[1].append(perf_counter() - begun)
+        losses = (history.history["loss"][-1], theirs)
+    return losses, (median(times[0]), median(times[1]))
+
+
+def run(
+    console: "Console",
+    *,
+    seed: int = 0,
+    epochs: int = EPOCHS,
+    verbose: str | int = "auto",
+    rows: int | None = None,
+    hidden: int = HIDDEN,
+    repeats: int = REPEATS,
+) -> Outcome:
+    """Train on the digits, compare with NumPy, and print both.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Where to print.
+    seed : int
+        Of the initial weights and the shuffling.
+    epochs : int
+        How many times every image is seen.
+    verbose : {"auto", 0, 1, 2}
+        As for :meth:`fastmlp.Sequential.fit`.
+    rows : int, optional
+        Take no more training images than this, and no more test images.
+    hidden : int
+        Width of the hidden layer.
+    repeats : int
+        How often each side of the comparison is timed.
+
+    Returns
+    -------
+    Outcome
+        What was printed.
+    """
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    (x, y), (x_test, y_test) = load_digits()
+    x, y, x_test, y_test = x[:rows], y[:rows], x_test[:rows], y_test[:rows]
+    prepare(console)
+
+    shape = f"64-{hidden}-{CLASSES}"
+    say(f"Training {shape} (relu, softmax; Adam) on {len(x):,} handwritten digits, batches of {BATCH_SIZE}.")
+    model = network(seed, hidden)
+    start = model.get_weights()
+    model.fit(x, y, batch_size=BATCH_SIZE, epochs=epochs, verbose=verbose)
+    _, accuracy = _pair(model.evaluate(x_test, y_test))
+    say(f"[bold]Test accuracy: {accuracy:.2%}[/bold] of {len(x_test)} images that were not trained on.")
+
+    with console.status("Timing the same training in fastmlp and in NumPy"):
+        losses, seconds = compare(x, y, start, epochs, repeats)
+    outcome = Outcome(accuracy, losses, seconds)
+    say("")
+    say(
+        f"The same training in NumPy: same start weights, same batches in the same order (no shuffling), "
+        f"{epochs} epochs."
+    )
+    _report(console, outcome, repeats)
+    say(f"[bold]fastmlp took {1 / outcome.factor:.1%} of NumPy's time: {outcome.factor:.1f} times as fast.[/bold]")
+    say(f"fastmlp ran in 1 thread. NumPy: float32, preallocated arrays, {blas()}.")
+    if outcome.agrees:
+        say(f"Both end at the same loss (relative difference {outcome.difference:.1e}).")
+    else:
+        say(
+            f"[bold red]The losses differ by {outcome.difference:.1e}, more than {AGREEMENT:g}:[/bold red] "
+            "one of the two computes something else, so the factor means nothing."
+        )
+    return outcome
+
+
+def _pair(results: Any) -> tuple[float, float]:
+    loss, accuracy = results
+    return float(loss), float(accuracy)
+
+
+def _report(console: "Console", outcome: Outcome, repeats: int) -> None:
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("")
+    table.add_column(f"time (median of {repeats})", justify="right")
+    table.add_column("loss of the last epoch", justify="right")
+    for name, seconds, loss in zip(("fastmlp", "NumPy"), outcome.seconds, outcome.losses, strict=True):
+        table.add_row(name, f"{seconds * 1e3:,.1f} ms", f"{loss:.7f}")
+    console.print(table)
+
+
