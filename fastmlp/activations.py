@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .errors import unknown_name
 from .kernels import vmath
-from .kernels.jit import kernel
+from .kernels.jit import kernel, scalar
 
 Buffer = NDArray[np.float32]
 Scalar = Callable[..., np.float32]
@@ -28,62 +28,62 @@ ZERO, HALF, ONE, TWO, SIX = (np.float32(value) for value in (0, 0.5, 1, 2, 6))
 ) = range(16)  # fmt: skip
 
 
-@kernel
+@scalar
 def sigmoid(z: np.float32, p: np.float32) -> np.float32:
     """Return 1 / (1 + exp(-z))."""
     return vmath.sigmoid(z)
 
 
-@kernel
+@scalar
 def sigmoid_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return a (1 - a)."""
     return a * (ONE - a)
 
 
-@kernel
+@scalar
 def tanh(z: np.float32, p: np.float32) -> np.float32:
     """Return the hyperbolic tangent."""
     return vmath.tanh(z)
 
 
-@kernel
+@scalar
 def tanh_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return 1 - a^2."""
     return ONE - a * a
 
 
-@kernel
+@scalar
 def leaky_relu(z: np.float32, p: np.float32) -> np.float32:
     """Return z for z > 0, else p z; ReLU (p = 0) keeps a NaN, which ``max`` would hide."""
     return z if z > ZERO else p * z
 
 
-@kernel
+@scalar
 def leaky_relu_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return 1 for z > 0, else p."""
     return ONE if z > ZERO else p
 
 
-@kernel
+@scalar
 def relu(z: np.float32, p: np.float32) -> np.float32:
     """Return z, or 0 for z <= 0; a NaN stays."""
     return ZERO if z <= ZERO else z
 
 
-@kernel
+@scalar
 def relu_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return 1 for z > 0, else 0."""
     return ONE if z > ZERO else ZERO
 
 
-@kernel
+@scalar
 def elu(z: np.float32, p: np.float32) -> np.float32:
     """Return z for z > 0, else p (exp(z) - 1) (Clevert et al., arXiv 1511.07289)."""
     low = p * vmath.expm1(z)
     return z if z > ZERO else low
 
 
-@kernel
+@scalar
 def elu_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return 1 for z > 0, else p exp(z) = a + p."""
     return ONE if z > ZERO else a + p
@@ -94,38 +94,38 @@ SELU_ALPHA = np.float32(1.6732632423543772)
 SELU_SCALE = np.float32(1.0507009873554805)
 
 
-@kernel
+@scalar
 def selu(z: np.float32, p: np.float32) -> np.float32:
     """Return scale * elu(z, alpha) with the constants of self-normalising networks."""
     low = SELU_ALPHA * vmath.expm1(z)
     return SELU_SCALE * (z if z > ZERO else low)
 
 
-@kernel
+@scalar
 def selu_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return scale for z > 0, else scale alpha exp(z) = a + scale alpha."""
     return SELU_SCALE if z > ZERO else a + SELU_SCALE * SELU_ALPHA
 
 
-@kernel
+@scalar
 def softplus(z: np.float32, p: np.float32) -> np.float32:
     """Return log(1 + exp(z))."""
     return vmath.softplus(z)
 
 
-@kernel
+@scalar
 def softplus_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return sigmoid(z)."""
     return vmath.sigmoid(z)
 
 
-@kernel
+@scalar
 def gelu(z: np.float32, p: np.float32) -> np.float32:
     """Return z Phi(z), with the normal distribution function (Hendrycks & Gimpel, arXiv 1606.08415)."""
     return HALF * z * (ONE + vmath.erf(z * SQRT_HALF))
 
 
-@kernel
+@scalar
 def gelu_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return Phi(z) + z phi(z)."""
     return HALF * (ONE + vmath.erf(z * SQRT_HALF)) + z * NORMAL_PEAK * vmath.exp(-HALF * z * z)
@@ -138,13 +138,13 @@ GELU_CUBE = np.float32(0.044715)
 THREE = np.float32(3)
 
 
-@kernel
+@scalar
 def gelu_tanh(z: np.float32, p: np.float32) -> np.float32:
     """Return z (1 + tanh(sqrt(2/pi) (z + 0.044715 z^3))) / 2, the approximation of the same paper."""
     return HALF * z * (ONE + vmath.tanh(GELU_INNER * (z + GELU_CUBE * z * z * z)))
 
 
-@kernel
+@scalar
 def gelu_tanh_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return the derivative of :func:`gelu_tanh` by the product rule."""
     t = vmath.tanh(GELU_INNER * (z + GELU_CUBE * z * z * z))
@@ -152,33 +152,33 @@ def gelu_tanh_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     return HALF * (ONE + t) + HALF * z * (ONE - t * t) * inner
 
 
-@kernel
+@scalar
 def silu(z: np.float32, p: np.float32) -> np.float32:
     """Return z sigmoid(z)."""
     return z * vmath.sigmoid(z)
 
 
-@kernel
+@scalar
 def silu_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return s + a (1 - s) with s = sigmoid(z)."""
     s = vmath.sigmoid(z)
     return s + a * (ONE - s)
 
 
-@kernel
+@scalar
 def softsign(z: np.float32, p: np.float32) -> np.float32:
     """Return z / (1 + |z|)."""
     return z / (ONE + abs(z))
 
 
-@kernel
+@scalar
 def softsign_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return 1 / (1 + |z|)^2."""
     d = ONE + abs(z)
     return ONE / (d * d)
 
 
-@kernel
+@scalar
 def hard_sigmoid(z: np.float32, p: np.float32) -> np.float32:
     """Return min(max(z / 6 + 1/2, 0), 1), Keras 3's definition."""
     a = z / SIX + HALF
@@ -186,31 +186,31 @@ def hard_sigmoid(z: np.float32, p: np.float32) -> np.float32:
     return ONE if a > ONE else a
 
 
-@kernel
+@scalar
 def hard_sigmoid_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return 1/6 strictly between the kinks, else 0."""
     return ONE / SIX if (a > ZERO) & (a < ONE) else ZERO
 
 
-@kernel
+@scalar
 def exponential(z: np.float32, p: np.float32) -> np.float32:
     """Return exp(z)."""
     return vmath.exp(z)
 
 
-@kernel
+@scalar
 def exponential_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return exp(z)."""
     return a
 
 
-@kernel
+@scalar
 def mish(z: np.float32, p: np.float32) -> np.float32:
     """Return z tanh(softplus(z)) (Misra, arXiv 1908.08681)."""
     return z * vmath.tanh(vmath.softplus(z))
 
 
-@kernel
+@scalar
 def mish_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
     """Return t + z (1 - t^2) sigmoid(z) with t = tanh(softplus(z))."""
     t = vmath.tanh(vmath.softplus(z))
@@ -229,15 +229,18 @@ def _map(
     count: int,
     training: bool,
 ) -> None:
+    # views, because an index that might be negative (first + i) keeps a loop from being vectorised
+    z = z[first : first + count]
     if training:
+        slopes = slopes[slope_first : slope_first + count]
         for i in range(count):
-            before = z[first + i]
+            before = z[i]
             after = value(before, p)
-            slopes[slope_first + i] = slope(before, after, p)
-            z[first + i] = after
+            slopes[i] = slope(before, after, p)
+            z[i] = after
     else:
         for i in range(count):
-            z[first + i] = value(z[first + i], p)
+            z[i] = value(z[i], p)
 
 
 @kernel
@@ -299,17 +302,18 @@ def softmax_forward(z: Buffer, first: int, stride: int, rows: int, columns: int)
     """``a = exp(z - max) / sum`` row by row, in place; ``rows`` x ``columns`` elements, rows ``stride`` apart."""
     for row in range(rows):
         start = first + row * stride
-        largest = z[start]
+        values = z[start : start + columns]
+        largest = values[0]
         for j in range(1, columns):
-            largest = max(largest, z[start + j])
+            largest = max(largest, values[j])
         for j in range(columns):
-            z[start + j] = vmath.exp(z[start + j] - largest)
+            values[j] = vmath.exp(values[j] - largest)
         total = np.float32(0)
         for j in range(columns):
-            total += z[start + j]
+            total += values[j]
         inverse = ONE / total
         for j in range(columns):
-            z[start + j] *= inverse
+            values[j] *= inverse
 
 
 @kernel

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .errors import unknown_name
 from .kernels import vmath
-from .kernels.jit import kernel
+from .kernels.jit import kernel, scalar
 
 Buffer = NDArray[np.float32]
 Element = Callable[..., tuple[np.float32, np.float32]]
@@ -31,14 +31,14 @@ ONE_LESS_EPSILON = np.float32(1 - 1e-7)
 ) = range(11)  # fmt: skip
 
 
-@kernel
+@scalar
 def squared(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """(p - y)^2."""
     d = p - y
     return d * d, TWO * d
 
 
-@kernel
+@scalar
 def absolute(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """|p - y|, with slope 0 at 0."""
     d = p - y
@@ -46,7 +46,7 @@ def absolute(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, n
     return abs(d), ZERO if d == ZERO else sign
 
 
-@kernel
+@scalar
 def huber(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """d^2 / 2 for |d| <= c, else c |d| - c^2 / 2 (Huber, Ann. Math. Stat. 35, 1964)."""
     d = p - y
@@ -56,7 +56,7 @@ def huber(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.f
     return (HALF * d * d if near else c * size - HALF * c * c), (d if near else edge)
 
 
-@kernel
+@scalar
 def log_cosh(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """log(cosh(d)) = |d| + log1p(exp(-2 |d|)) - log 2, which cannot overflow.
 
@@ -71,14 +71,14 @@ def log_cosh(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, n
     return (small if size < HALF else large), vmath.tanh(d)
 
 
-@kernel
+@scalar
 def poisson(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """Return p - y log(p + 1e-7)."""
     shifted = p + EPSILON
     return p - y * vmath.log(shifted), ONE - y / shifted
 
 
-@kernel
+@scalar
 def binary(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """-(y log(p) + (1 - y) log(1 - p)) for a probability cut to [1e-7, 1 - 1e-7]; c smooths the label."""
     y = y * (ONE - c) + HALF * c
@@ -90,7 +90,7 @@ def binary(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.
     return value, slope if inside else ZERO
 
 
-@kernel
+@scalar
 def binary_logits(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """max(p, 0) - p y + log1p(exp(-|p|)), slope sigmoid(p) - y; c smooths the label."""
     y = y * (ONE - c) + HALF * c

@@ -30,20 +30,20 @@ ONE = np.float32(1)
 
 @kernel
 def sgd_step(
-    w: Buffer, g: Buffer, slots: Buffer, first: int, count: int, rate: np.float32, momentum: np.float32, nesterov: bool
+    w: Buffer, g: Buffer, velocity: Buffer, rate: np.float32, momentum: np.float32, nesterov: bool
 ) -> None:
     """Gradient descent: ``v = momentum v - rate g; w += v``, or with Nesterov ``w += momentum v - rate g``."""
     if momentum == ZERO:
-        for i in range(first, first + count):
+        for i in range(w.size):
             w[i] -= rate * g[i]
     elif nesterov:
-        for i in range(first, first + count):
-            slots[i] = momentum * slots[i] - rate * g[i]
-            w[i] += momentum * slots[i] - rate * g[i]
+        for i in range(w.size):
+            velocity[i] = momentum * velocity[i] - rate * g[i]
+            w[i] += momentum * velocity[i] - rate * g[i]
     else:
-        for i in range(first, first + count):
-            slots[i] = momentum * slots[i] - rate * g[i]
-            w[i] += slots[i]
+        for i in range(w.size):
+            velocity[i] = momentum * velocity[i] - rate * g[i]
+            w[i] += velocity[i]
 
 
 @kernel
@@ -53,8 +53,6 @@ def adam_step(
     m: Buffer,
     v: Buffer,
     largest: Buffer,
-    first: int,
-    count: int,
     alpha: np.float32,
     beta_1: np.float32,
     beta_2: np.float32,
@@ -67,16 +65,18 @@ def adam_step(
     ``alpha = rate sqrt(1 - beta_2^t) / (1 - beta_1^t)``; AMSGrad divides by the largest v so far.
     """
     if amsgrad:
-        for i in range(first, first + count):
+        for i in range(w.size):
             m[i] += (ONE - beta_1) * (g[i] - m[i])
             v[i] += (ONE - beta_2) * (g[i] * g[i] - v[i])
             largest[i] = max(largest[i], v[i])
             w[i] -= alpha * m[i] / (np.sqrt(largest[i]) + epsilon)
     else:
-        for i in range(first, first + count):
-            m[i] += (ONE - beta_1) * (g[i] - m[i])
-            v[i] += (ONE - beta_2) * (g[i] * g[i] - v[i])
-            w[i] -= alpha * m[i] / (np.sqrt(v[i]) + epsilon)
+        for i in range(w.size):
+            first = m[i] + (ONE - beta_1) * (g[i] - m[i])
+            second = v[i] + (ONE - beta_2) * (g[i] * g[i] - v[i])
+            m[i] = first
+            v[i] = second
+            w[i] -= alpha * first / (np.sqrt(second) + epsilon)
 
 
 @kernel
@@ -86,8 +86,6 @@ def rmsprop_step(
     v: Buffer,
     velocity: Buffer,
     mean: Buffer,
-    first: int,
-    count: int,
     rate: np.float32,
     rho: np.float32,
     momentum: np.float32,
@@ -98,12 +96,12 @@ def rmsprop_step(
 
     Centered: the variance ``v - mean^2`` in place of ``v``; with momentum the step is accumulated first.
     """
-    for i in range(first, first + count):
+    for i in range(w.size):
         v[i] += (ONE - rho) * (g[i] * g[i] - v[i])
     if centered:
-        for i in range(first, first + count):
+        for i in range(w.size):
             mean[i] += (ONE - rho) * (g[i] - mean[i])
-    for i in range(first, first + count):
+    for i in range(w.size):
         spread = v[i] - mean[i] * mean[i] if centered else v[i]
         step = rate * g[i] / np.sqrt(spread + epsilon)
         if momentum != ZERO:
@@ -117,13 +115,13 @@ def optimizer_step(
     kind: int,
     settings: Settings,
     iteration: int,
-    w: Buffer,
-    g: Buffer,
+    parameters: Buffer,
+    gradients: Buffer,
     slots: Buffer,
     first: int,
     count: int,
 ) -> None:
-    """Update ``w[first : first + count]`` from the gradients at the same places.
+    """Update ``parameters[first : first + count]`` from the gradients at the same places.
 
     Parameters
     ----------
@@ -134,29 +132,34 @@ def optimizer_step(
     iteration : int
         The number of the step, from 1.
     slots : flat buffer
-        Slot s of parameter i is at ``s * w.size + i``.
+        Slot s of parameter i is at ``s * parameters.size + i``; an optimizer touches only the slots it has.
     """
+    size = parameters.size
     rate = np.float32(settings[LEARNING_RATE])
     decay = np.float32(settings[LEARNING_RATE] * settings[WEIGHT_DECAY])
-    size = w.size
     variant = settings[VARIANT] != 0
+    # views, because an index that might be negative keeps a loop from being vectorised
+    w, g = parameters[first : first + count], gradients[first : first + count]
+    slot_0 = slots[first : first + count]
+    slot_1 = slots[size + first : size + first + count]
+    slot_2 = slots[2 * size + first : 2 * size + first + count]
     if decay != ZERO:
-        for i in range(first, first + count):
+        for i in range(count):
             w[i] -= w[i] * decay
     if kind == ADAM_KIND:
         beta_1, beta_2 = settings[MOMENTUM], settings[SECOND]
         alpha = settings[LEARNING_RATE] * math.sqrt(1 - beta_2**iteration) / (1 - beta_1**iteration)
         adam_step(
-            w, g, slots, slots[size:], slots[2 * size :], first, count, np.float32(alpha), np.float32(beta_1),
-            np.float32(beta_2), np.float32(settings[EPSILON]), variant,
+            w, g, slot_0, slot_1, slot_2, np.float32(alpha), np.float32(beta_1), np.float32(beta_2),
+            np.float32(settings[EPSILON]), variant,
         )  # fmt: skip
     elif kind == RMSPROP_KIND:
         rmsprop_step(
-            w, g, slots, slots[size:], slots[2 * size :], first, count, rate, np.float32(settings[SECOND]),
-            np.float32(settings[MOMENTUM]), np.float32(settings[EPSILON]), variant,
+            w, g, slot_0, slot_1, slot_2, rate, np.float32(settings[SECOND]), np.float32(settings[MOMENTUM]),
+            np.float32(settings[EPSILON]), variant,
         )  # fmt: skip
     else:
-        sgd_step(w, g, slots, first, count, rate, np.float32(settings[MOMENTUM]), variant)
+        sgd_step(w, g, slot_0, rate, np.float32(settings[MOMENTUM]), variant)
 
 
 @kernel

@@ -128,7 +128,7 @@ def test_a_gzip_file_with_a_flipped_bit_is_refused(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="path must be an IDX file, but there is no .*nothing"):
+    with pytest.raises(FileNotFoundError, match=r"path must be an IDX file, but there is no .*nothing"):
         read_idx(tmp_path / "nothing")
 
 

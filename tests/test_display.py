@@ -207,7 +207,7 @@ def test_auto_asks_the_terminal(monkeypatch):
 
 @pytest.mark.parametrize("verbose", [3, -1, "1", "loud", None, 1.0, []])
 def test_verbose_is_checked(verbose):
-    with pytest.raises(ValueError, match="verbose must be 'auto', 0 .* got ") as caught:
+    with pytest.raises(ValueError, match=r"verbose must be 'auto', 0 .* got ") as caught:
         display.progress(verbose)
     assert str(caught.value).endswith(repr(verbose))
 

@@ -92,9 +92,9 @@ def gather(data: Data, space: Workspace, job: Int64, first: int, rows: int, stri
     columns = job[TARGET_COLUMNS]
     for row in range(rows):
         source = data.order[first + row] if job[SHUFFLED] else first + row - job[ORIGIN]
-        at = row * stride
+        features_row = space.rows[row * stride : row * stride + features]
         for j in range(features):
-            space.rows[at + j] = data.x[source, j]
+            features_row[j] = data.x[source, j]
         if job[MODE] != PREDICT:
             for j in range(columns):
                 space.targets[row * columns + j] = data.y[source, j]
@@ -146,8 +146,10 @@ def activate(
 def compact(source: Float32, first: int, stride: int, rows: int, columns: int, target: Float32) -> None:
     """Copy rows from ``stride`` apart to without gaps."""
     for row in range(rows):
+        packed = target[row * columns : (row + 1) * columns]
+        loose = source[first + row * stride : first + row * stride + columns]
         for j in range(columns):
-            target[row * columns + j] = source[first + row * stride + j]
+            packed[j] = loose[j]
 
 
 @kernel

@@ -1,8 +1,8 @@
 """The one place that says how kernels are compiled: flags, caching and the plain-Python mode.
 
-Three decorators: :func:`kernel` for the building blocks that other kernels call, :func:`inlined` for the few
-whose arguments must stay in registers, and :func:`entry` for what Python calls, the only ones that are cached
-(a cached entry contains its callees). Nothing is compiled at import.
+Four decorators: :func:`kernel` for the building blocks that other kernels call, :func:`scalar` for functions
+of one element, :func:`inlined` for what only kernels can call (its arguments stay in registers), and
+:func:`entry` for what Python calls, the only ones that are cached (a cached entry contains its callees). Nothing is compiled at import.
 """
 
 import functools
@@ -70,6 +70,13 @@ def _compiled_once(dispatcher: Any) -> Any:
 def kernel(function: F) -> F:
     """Compile a building block: called from other kernels (and from tests)."""
     return _quiet(function) if JIT_DISABLED else _compiled_once(numba.njit(**OPTIONS)(function))
+
+
+def scalar(function: F) -> F:
+    """Compile a function of numbers that LLVM must inline, or the loop around it is not vectorised."""
+    if JIT_DISABLED:
+        return _quiet(function)
+    return _compiled_once(numba.njit(forceinline=True, **OPTIONS)(function))
 
 
 def inlined(function: F) -> F:

@@ -19,7 +19,7 @@ and error-free sums; Abramowitz & Stegun, "Handbook of Mathematical Functions", 
 
 import numpy as np
 
-from .jit import inlined, kernel
+from .jit import inlined, scalar
 
 
 def _coefficients(*values: float) -> tuple[np.float32, ...]:
@@ -165,7 +165,7 @@ def _log_reduced(f: np.float32, k: np.int32) -> np.float32:
     return exponent * LN2_HIGH + (f + (square * cubic + (exponent * LN2_LOW - HALF * square)))
 
 
-@kernel
+@scalar
 def exp(x: np.float32) -> np.float32:
     """Compute eˣ = 2ⁿ·exp(r), with x = n·ln(2) + r.
 
@@ -178,7 +178,7 @@ def exp(x: np.float32) -> np.float32:
     return _scale(_exp_reduced(r, low), n)
 
 
-@kernel
+@scalar
 def expm1(x: np.float32) -> np.float32:
     """Compute eˣ - 1 = 2ⁿ·((1 - 2⁻ⁿ) + (exp(r) - 1)), with x = n·ln(2) + r.
 
@@ -199,7 +199,7 @@ def expm1(x: np.float32) -> np.float32:
     return x if _magnitude(x) < TINY else result
 
 
-@kernel
+@scalar
 def log(x: np.float32) -> np.float32:
     """Compute the natural logarithm: k·ln(2) + log(1 + f), with x = 2ᵏ·(1 + f).
 
@@ -227,7 +227,7 @@ def _log1p_finite(x: np.float32) -> np.float32:
     return x if _magnitude(x) < TINY else result
 
 
-@kernel
+@scalar
 def log1p(x: np.float32) -> np.float32:
     """Compute log(1 + x) = k·ln(2) + log(1 + f), with 1 + x = 2ᵏ·(1 + f) and f computed without 1 + x.
 
@@ -240,7 +240,7 @@ def log1p(x: np.float32) -> np.float32:
     return -INFINITY if x == -ONE else result
 
 
-@kernel
+@scalar
 def tanh(x: np.float32) -> np.float32:
     """Compute tanh(x) = 1 - 2/(exp(2|x|) + 1) with the sign of x, or an odd polynomial for |x| < 0.625.
 
@@ -257,7 +257,7 @@ def tanh(x: np.float32) -> np.float32:
     return _with_sign(small if a < TANH_SMALL else large, x)
 
 
-@kernel
+@scalar
 def sigmoid(x: np.float32) -> np.float32:
     """Compute 1/(1 + exp(-x)), as e/(1 + e) with e = exp(-|x|) for x < 0, so that e cannot overflow.
 
@@ -280,7 +280,7 @@ def sigmoid(x: np.float32) -> np.float32:
     return quotient + lost * (RECIPROCAL_OFFSET - RECIPROCAL_SLOPE * denominator)
 
 
-@kernel
+@scalar
 def softplus(x: np.float32) -> np.float32:
     """Compute log(1 + eˣ) = max(x, 0) + log1p(exp(-|x|)).
 
@@ -293,7 +293,7 @@ def softplus(x: np.float32) -> np.float32:
     return (x if x > ZERO else ZERO) + _log1p_finite(_scale(_exp_reduced(r, low), n))
 
 
-@kernel
+@scalar
 def erf(x: np.float32) -> np.float32:
     """Compute erf(x) = 1 - exp(p(|x|)) with the sign of x, or an odd polynomial for |x| < 1.
 

@@ -1,0 +1,220 @@
+"""The command line, as a user runs it and in-process."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import fastmlp
+from fastmlp import __main__ as command_line
+from fastmlp import demo
+from fastmlp.kernels import cache, jit
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "fastmlp", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+
+
+def plain_console():
+    return Console(width=200, color_system=None, force_terminal=False)
+
+
+def tiny(seed=0, **options):
+    return demo.run(plain_console(), seed=seed, epochs=2, verbose=0, rows=40, hidden=8, repeats=1, **options)
+
+
+def test_info_in_a_process():
+    done = run("info")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for text in (fastmlp.__version__, "numba", "llvmlite", "1 (kernels run serially)"):
+        assert text in done.stdout
+    assert f"{jit.SIMD_WIDTH} float32 lanes" in done.stdout
+    assert str(cache.cache_folder() or "none") in done.stdout
+
+
+def test_version():
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"fastmlp {fastmlp.__version__}\n")
+
+
+def test_unknown_command():
+    done = run("trian")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "'trian'" in done.stderr
+    assert "demo" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(jit.JIT_DISABLED, reason="the whole demo takes too long without compiled kernels")
+def test_demo_in_a_process():
+    done = run("demo")
+    assert done.returncode == 0, done.stderr
+    accuracy = re.search(r"Test accuracy: ([\d.]+)%", done.stdout)
+    assert accuracy, done.stdout
+    assert float(accuracy[1]) >= 97
+    assert f"Epoch {command_line.DEMO_EPOCHS}/{command_line.DEMO_EPOCHS}" in done.stdout
+    assert "Both end at the same loss" in done.stdout
+    assert re.search(r"[\d.]+ times as fast", done.stdout)
+
+
+def test_demo_arrives_where_numpy_does(capsys):
+    outcome = tiny()
+    assert outcome.difference < 1e-5
+    assert outcome.agrees
+    assert 0 <= outcome.accuracy <= 1
+    assert outcome.factor == outcome.seconds[1] / outcome.seconds[0] > 0
+    printed = capsys.readouterr().out
+    assert f"Test accuracy: {outcome.accuracy:.2%}" in printed
+    assert f"{outcome.losses[1]:.7f}" in printed
+    assert f"{outcome.factor:.1f} times" in printed
+
+
+def test_demo_follows_its_seed():
+    assert tiny(seed=1).losses == tiny(seed=1).losses != tiny(seed=2).losses
+
+
+def test_demo_says_when_the_losses_differ(monkeypatch, capsys):
+    monkeypatch.setattr(demo, "compare", lambda *_: ((1.0, 2.0), (0.1, 0.2)))
+    outcome = tiny()
+    assert not outcome.agrees
+    printed = capsys.readouterr().out
+    assert "The losses differ by 5.0e-01" in printed
+    assert "Both end" not in printed
+
+
+@pytest.mark.parametrize(("losses", "status"), [((1.0, 1.0), 0), ((1.0, 2.0), 1), ((float("nan"), 1.0), 1)])
+def test_demo_exit_status(monkeypatch, losses, status):
+    calls = []
+
+    def record(console, **options):
+        calls.append(options)
+        return demo.Outcome(0.98, losses, (1.0, 2.0))
+
+    monkeypatch.setattr(demo, "run", record)
+    assert command_line.main(["demo", "--seed", "3", "--epochs", "7"]) == status
+    assert calls == [{"seed": 3, "epochs": 7}]
+
+
+def test_demo_interrupted(monkeypatch, capsys):
+    def interrupted(console, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run", interrupted)
+    assert command_line.main(["demo"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.skipif(jit.JIT_DISABLED, reason="about the compiler")
+@pytest.mark.parametrize("folder", [None, Path("somewhere")])
+def test_demo_says_that_kernels_were_compiled(monkeypatch, capsys, folder):
+    from fastmlp.engine import epoch
+
+    demo.prepare(plain_console())
+    capsys.readouterr()
+    monkeypatch.setattr(cache, "cache_folder", lambda: folder)
+    monkeypatch.setitem(epoch.run_steps._cache_misses, "a signature", 1)
+    demo.prepare(plain_console())
+    printed = capsys.readouterr().out
+    assert "Kernels: compiled in" in printed
+    assert ("every time" in printed) == (folder is None)
+
+
+def test_info_in_process(capsys):
+    assert command_line.main(["info"]) == 0
+    printed = capsys.readouterr().out
+    for name, value in command_line.facts():
+        assert name in printed
+        assert value in printed
+
+
+def test_info_without_cache_folder(monkeypatch):
+    monkeypatch.setattr(cache, "cache_folder", lambda: None)
+    assert dict(command_line.facts())["kernel cache"].startswith("none")
+
+
+def test_cores():
+    assert 1 <= demo.cores() <= os.cpu_count()
+
+
+def test_cores_without_affinity(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert demo.cores() == os.cpu_count()
+
+
+def test_blas_names_the_variable_that_limits_it(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    assert demo.blas().endswith("OPENBLAS_NUM_THREADS=1")
+
+
+@pytest.mark.parametrize("text", ["model name\t: Fast 9000\n", "model name\t:\n", ""])
+def test_processor_on_linux(monkeypatch, text):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: text)
+    if "Fast" in text:
+        assert command_line.processor() == "Fast 9000"
+    else:
+        assert command_line.processor()
+
+
+def test_processor_on_macos(monkeypatch):
+    answer = subprocess.CompletedProcess([], 0, stdout="Fast 9000\n")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: answer)
+    assert command_line.processor() == "Fast 9000"
+
+
+def test_processor_elsewhere(monkeypatch):
+    def missing(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert command_line.processor()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--epochs", "0"], ["--epochs", "many"], ["--seed", "-1"], ["--seed", str(2**64)]],
+    ids=" ".join,
+)
+def test_invalid_demo_arguments(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["demo", *arguments])
+    assert stop.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_no_command_prints_the_help(capsys):
+    assert command_line.main([]) == 0
+    printed = capsys.readouterr().out
+    assert "demo" in printed
+    assert "info" in printed
+
+
+def test_output_is_ascii_for_terminals_that_know_no_more():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-m", "fastmlp", "info"], cwd=ROOT, env=environment, capture_output=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+
+
+def test_help_loads_no_compiler(monkeypatch):
+    code = (
+        "import sys; from fastmlp.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print('numba' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.stdout.endswith("False\n")

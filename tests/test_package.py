@@ -1,0 +1,101 @@
+"""The package as a whole: imports, names, metadata, and what the README says."""
+
+import importlib
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import fastmlp
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_import_loads_nothing_heavy():
+    heavy = ("numba", "llvmlite", "scipy", "rich", "sklearn", "safetensors")
+    done = python(f"import sys, fastmlp; print([name for name in {heavy} if name in sys.modules])")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
+def test_all_names_resolve():
+    assert len(set(fastmlp.__all__)) == len(fastmlp.__all__)
+    for name in fastmlp.__all__:
+        assert getattr(fastmlp, name) is not None
+    assert set(fastmlp.__all__) <= set(dir(fastmlp))
+
+
+def test_star_import():
+    done = python("from fastmlp import *; print(Sequential.__name__, losses.__name__)")
+    assert done.stdout == "Sequential fastmlp.losses\n"
+
+
+def test_unknown_attribute():
+    with pytest.raises(AttributeError, match="no attribute 'Conv2D'"):
+        _ = fastmlp.Conv2D
+    assert not hasattr(fastmlp, "Conv2D")
+
+
+def test_version_is_that_of_the_metadata():
+    try:
+        installed = version("fastmlp")
+    except PackageNotFoundError:
+        pytest.skip("fastmlp runs from its sources and is not installed")
+    assert fastmlp.__version__ == installed
+
+
+def test_version_is_in_the_changelog():
+    assert fastmlp.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_package_is_typed():
+    assert files("fastmlp").joinpath("py.typed").is_file()
+
+
+def test_readme_has_code():
+    assert BLOCKS
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_readme_code_runs(number, capsys):
+    exec(compile(BLOCKS[number], f"README.md, block {number}", "exec"), {"__name__": "__main__"})
+    assert "nan" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("part", "module"),
+    [
+        ("Activations", "activations"),
+        ("Losses", "losses"),
+        ("Optimizers", "optimizers"),
+        ("Metrics", "metrics"),
+        ("Regularizers", "regularizers"),
+    ],
+)
+def test_readme_names_everything(part, module):
+    row = re.search(rf"^\| {part} \| (.*) \|$", README, re.MULTILINE)
+    assert row, f"the README's table has no row {part!r}"
+    named = re.findall(r"`(\w+)`", row[1])
+    assert sorted(named) == sorted(importlib.import_module(f"fastmlp.{module}").TABLE)
+
+
+def test_ci_runs_the_readme_test_command():
+    """The README's second command and .ci/run make the environment and run the tests in the same way."""
+    command = next(line for line in README.splitlines() if line.endswith("-m pytest"))
+    ours = [part.split(maxsplit=1)[1] for part in command.split(" && ")]
+    assert ours == ["-m venv .venv", 'install -e ".[test]"', "-m pytest"]
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    lines = [line for line in script.splitlines() if line and not line.startswith("#")]
+    for part in ("-m venv ", 'install --quiet -e ".[test]"', '"$python" -m pytest'):
+        assert any(part in line for line in lines), part
+    # Whoever reads the log takes the summary of the last run of pytest for the result.
+    assert lines[-1] == '"$python" -m pytest'
