@@ -107,12 +107,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="command", title="commands")
     text = "train on handwritten digits, and time the same training in NumPy"
     shown = commands.add_parser("demo", help=text, description=text.capitalize() + ".")
-    shown.add_argument(
-        "--seed", type=_seed, default=0, help="of weights and shuffling (default: %(default)s)"
-    )
-    shown.add_argument(
-        "--epochs", type=_count, default=DEMO_EPOCHS, help="length of a training (default: %(default)s)"
-    )
+    shown.add_argument("--seed", type=_seed, default=0, help="of weights and shuffling (default: %(default)s)")
+    shown.add_argument("--epochs", type=_count, default=DEMO_EPOCHS, help="length of a training (default: %(default)s)")
     text = "print versions, the processor, and where compiled kernels are kept"
     commands.add_parser("info", help=text, description=text.capitalize() + ".")
     return top

@@ -368,7 +368,14 @@ class Activation:
                 softmax_forward(flat, 0, columns, values.size // columns, columns)
         else:
             elementwise(
-                self.compiled_kind, np.float32(self.parameter), flat, 0, np.empty(0, np.float32), 0, flat.size, False
+                self.compiled_kind,
+                np.float32(self.parameter),
+                flat,
+                0,
+                np.empty(0, np.float32),
+                0,
+                flat.size,
+                False,
             )
         return values.reshape(np.shape(z))
 

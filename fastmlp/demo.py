@@ -27,9 +27,7 @@ BATCH_SIZE = 32  # with 60 epochs, each of the seeds 0 to 59 reaches a test accu
 HIDDEN = 128
 CLASSES = 10
 REPEATS = 5  # of each side, in turn; the median counts, so that one disturbance does not decide
-AGREEMENT = (
-    1e-2  # float32 sums in another order drift apart over thousands of steps, but by far less than this
-)
+AGREEMENT = 1e-2  # float32 sums in another order drift apart over thousands of steps, but by far less than this
 
 
 class Outcome(NamedTuple):
@@ -96,9 +94,7 @@ def prepare(console: "Console") -> None:
     if jit.JIT_DISABLED:
         console.print("Kernels: NUMBA_DISABLE_JIT is set, so they run as plain Python and nothing is fast.")
     elif sum(epoch.run_steps.stats.cache_misses.values()):  # type: ignore[attr-defined]
-        again = (
-            "next time they load" if cache.cache_folder() else "no cache folder can be used, so every time"
-        )
+        again = "next time they load" if cache.cache_folder() else "no cache folder can be used, so every time"
         console.print(f"Kernels: compiled in {seconds:.1f} s ({again}).", highlight=False)
     else:
         console.print(f"Kernels: loaded from the cache in {seconds:.2f} s.", highlight=False)
@@ -205,9 +201,7 @@ def run(
         f"{epochs} epochs."
     )
     _report(console, outcome, repeats)
-    say(
-        f"[bold]fastmlp took {1 / outcome.factor:.1%} of NumPy's time: {outcome.factor:.1f} times as fast.[/bold]"
-    )
+    say(f"[bold]fastmlp took {1 / outcome.factor:.1%} of NumPy's time: {outcome.factor:.1f} times as fast.[/bold]")
     say(f"fastmlp ran in 1 thread. NumPy: float32, preallocated arrays, {blas()}.")
     if outcome.agrees:
         say(f"Both end at the same loss (relative difference {outcome.difference:.1e}).")

@@ -203,9 +203,7 @@ def progress(verbose: object = "auto") -> Progress:
         return Bar(console) if console.is_terminal and not console.is_dumb_terminal else Lines()
     if isinstance(verbose, int) and verbose in (0, 1, 2):
         return (Silent, Bar, Lines)[verbose]()
-    raise ValueError(
-        f"verbose must be 'auto', 0 (nothing), 1 (a live bar) or 2 (a line an epoch), got {verbose!r}"
-    )
+    raise ValueError(f"verbose must be 'auto', 0 (nothing), 1 (a live bar) or 2 (a line an epoch), got {verbose!r}")
 
 
 def number(value: float) -> str:

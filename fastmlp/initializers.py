@@ -59,9 +59,7 @@ def compute_fans(shape: tuple[int, ...]) -> tuple[int, int]:
     raise ValueError(f"shape must be (K, N) or (N,), got {shape}")
 
 
-def _uniform(
-    shape: tuple[int, ...], low: float, high: float, generator: np.random.Generator
-) -> NDArray[np.float32]:
+def _uniform(shape: tuple[int, ...], low: float, high: float, generator: np.random.Generator) -> NDArray[np.float32]:
     """Draw from the interval between `low` and `high`; rounding may reach both ends but cross neither."""
     values = generator.random(shape, dtype=np.float32)
     values *= np.float32(high - low)
@@ -69,9 +67,7 @@ def _uniform(
     return np.clip(values, np.float32(low), np.float32(high), out=values)
 
 
-def _truncated_normal(
-    shape: tuple[int, ...], stddev: float, generator: np.random.Generator
-) -> NDArray[np.float32]:
+def _truncated_normal(shape: tuple[int, ...], stddev: float, generator: np.random.Generator) -> NDArray[np.float32]:
     """Draw normal values of the given standard deviation before truncation, none beyond twice of it."""
     values = generator.standard_normal(math.prod(shape), dtype=np.float32)
     outside = np.flatnonzero(np.abs(values) > 2)

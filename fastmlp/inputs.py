@@ -56,7 +56,7 @@ def check_x(x: Any, features: int | None) -> NDArray[Any]:
     """Return the features as a 2-D array of real finite numbers; ``features`` is what the model takes."""
     array = check_array("x", x)
     if array.ndim != 2:
-        hint = f"; use x.reshape(-1, 1) for one feature or x.reshape(1, -1) for one row" if array.ndim == 1 else ""
+        hint = "; use x.reshape(-1, 1) for one feature or x.reshape(1, -1) for one row" if array.ndim == 1 else ""
         raise ValueError(f"x must have the shape (rows, features), got {array.shape}{hint}")
     if array.shape[1] == 0:
         raise ValueError(f"x must have at least one feature, got the shape {array.shape}")
@@ -85,9 +85,7 @@ def check_y(y: Any, rows: int, units: int, loss: Loss) -> NDArray[np.float32]:
             raise ValueError(f"y must hold whole class numbers for {loss.name}, got {odd}")
         if array.size and not ((array >= 0) & (array < units)).all():
             odd = array[(array < 0) | (array >= units)].flat[0]
-            raise ValueError(
-                f"y must hold class numbers 0 to {units - 1} for an output of {units} units, got {odd}"
-            )
+            raise ValueError(f"y must hold class numbers 0 to {units - 1} for an output of {units} units, got {odd}")
     low, high = loss.target_range
     if array.size and not (low <= array.min() and array.max() <= high):
         odd = array.min() if array.min() < low else array.max()

@@ -20,16 +20,16 @@ BINARY, CATEGORICAL, SPARSE, TOP_K, SPARSE_TOP_K, SQUARED, ABSOLUTE, R2_KIND = r
 
 
 @kernel
-def _top_k_hits(
-    outputs: Buffer, targets: Buffer, rows: int, columns: int, sparse: bool, k: int
-) -> int:
-    """Count the rows whose true class has fewer than k classes above it (a NaN or a tie counts as above
-    only when its index is lower, as a stable sort has it; with k = 1 this is argmax)."""
+def _top_k_hits(outputs: Buffer, targets: Buffer, rows: int, columns: int, sparse: bool, k: int) -> int:
+    """Count the rows whose true class has fewer than k classes above it.
+
+    An equal output counts as above when its index is lower, as in a stable sort; with k = 1 this is argmax.
+    """
     hits = 0
     for row in range(rows):
         start = row * columns
         if sparse:
-            label = np.intp(targets[row])
+            label = int(targets[row])
         else:
             label = 0
             for j in range(1, columns):
@@ -96,7 +96,7 @@ def metric_update(
                 sums[at + 2] += difference * difference
     else:
         sparse = kind == SPARSE or kind == SPARSE_TOP_K
-        k = np.intp(parameter) if (kind == TOP_K or kind == SPARSE_TOP_K) else 1
+        k = int(parameter) if (kind == TOP_K or kind == SPARSE_TOP_K) else 1
         sums[first] += _top_k_hits(outputs, targets, rows, columns, sparse, k)
         sums[first + 1] += rows
 

@@ -43,7 +43,11 @@ class Sequential:
     """
 
     def __init__(
-        self, layers: Iterable[Input | Dense] | None = None, name: str | None = None, *, seed: int | None = None
+        self,
+        layers: Iterable[Input | Dense] | None = None,
+        name: str | None = None,
+        *,
+        seed: int | None = None,
     ) -> None:
         self.name = name or "sequential"
         self.seed = next_seed() if seed is None else check_seed(seed)
@@ -283,7 +287,9 @@ class Sequential:
         batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
         epochs = check_count("epochs", epochs)
         if isinstance(validation_split, bool) or not 0 <= validation_split < 1:
-            raise ValueError(f"validation_split must be a number with 0 <= validation_split < 1, got {validation_split!r}")
+            raise ValueError(
+                f"validation_split must be a number with 0 <= validation_split < 1, got {validation_split!r}"
+            )
         progress = display.progress(verbose)
         features = check_x(x, self._inputs)
         if len(features) == 0:
@@ -496,7 +502,11 @@ class Sequential:
     def summary(self) -> None:
         """Print a table of the layers, their output shapes and their numbers of weights."""
         rows = [
-            (f"{layer.name} (Dense)", f"(None, {layer.units})", f"{layer.count_params():,}" if layer.built else "?")
+            (
+                f"{layer.name} (Dense)",
+                f"(None, {layer.units})",
+                f"{layer.count_params():,}" if layer.built else "?",
+            )
             for layer in self._layers
         ]
         total = self.count_params() if self.built else 0

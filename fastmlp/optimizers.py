@@ -29,9 +29,7 @@ ONE = np.float32(1)
 
 
 @kernel
-def sgd_step(
-    w: Buffer, g: Buffer, velocity: Buffer, rate: np.float32, momentum: np.float32, nesterov: bool
-) -> None:
+def sgd_step(w: Buffer, g: Buffer, velocity: Buffer, rate: np.float32, momentum: np.float32, nesterov: bool) -> None:
     """Gradient descent: ``v = momentum v - rate g; w += v``, or with Nesterov ``w += momentum v - rate g``."""
     if momentum == ZERO:
         for i in range(w.size):

@@ -137,9 +137,7 @@ def _prepare(images: NDArray[np.uint8], flatten: bool, scale: bool) -> NDArray[A
     return shaped
 
 
-def load_idx(
-    folder: str | os.PathLike[str], *, flatten: bool = False, scale: bool = False
-) -> tuple[Split, Split]:
+def load_idx(folder: str | os.PathLike[str], *, flatten: bool = False, scale: bool = False) -> tuple[Split, Split]:
     """Load a data set in the four files of MNIST, such as MNIST itself, Fashion-MNIST, KMNIST or EMNIST.
 
     Parameters
@@ -171,9 +169,7 @@ def load_idx(
         raise FileNotFoundError(f"folder must hold IDX files, but there is no {str(folder)!r}")
     if not folder.is_dir():
         raise NotADirectoryError(f"folder must be a folder of IDX files, got the file {str(folder)!r}")
-    (train_images, train_labels), (test_images, test_labels) = (
-        _load_part(folder, part) for part in ("train", "t10k")
-    )
+    (train_images, train_labels), (test_images, test_labels) = (_load_part(folder, part) for part in ("train", "t10k"))
     if train_images.shape[1:] != test_images.shape[1:]:
         raise ValueError(
             f"folder {str(folder)!r} must hold train and t10k images of one size, "

@@ -122,9 +122,7 @@ def forward(network: Network, space: Workspace, capacity: int, rows: int, traini
 
 
 @kernel
-def activate(
-    network: Network, space: Workspace, capacity: int, rows: int, index: int, training: bool
-) -> None:
+def activate(network: Network, space: Workspace, capacity: int, rows: int, index: int, training: bool) -> None:
     """``a = f(z)`` of one layer in place, in training with slopes; padding columns of a become zero."""
     layer = network.layers[index]
     out, stride, units = layer[OUT] * capacity, layer[OUT_STRIDE], layer[UNITS]
@@ -182,9 +180,7 @@ def backward(network: Network, space: Workspace, update: Update, capacity: int, 
             space.rows, left, layer[LEFT_STRIDE], space.slopes, out, layer[OUT_STRIDE], batch, update.gradients,
             layer[KERNEL], layer[PANEL_ROWS], padded_rows(layer[INPUTS]), layer[COLUMNS], False,
         )  # fmt: skip
-        bias_gradient(
-            space.slopes, out, layer[OUT_STRIDE], batch, layer[COLUMNS], update.gradients, layer[BIAS], False
-        )
+        bias_gradient(space.slopes, out, layer[OUT_STRIDE], batch, layer[COLUMNS], update.gradients, layer[BIAS], False)
         if index:
             below = network.layers[index - 1]
             softmax = below[ACTIVATION] == SOFTMAX
@@ -195,7 +191,14 @@ def backward(network: Network, space: Workspace, update: Update, capacity: int, 
             )  # fmt: skip
             if softmax:
                 softmax_backward(
-                    space.rows, left, layer[LEFT_STRIDE], space.slopes, left, layer[LEFT_STRIDE], rows, layer[INPUTS]
+                    space.rows,
+                    left,
+                    layer[LEFT_STRIDE],
+                    space.slopes,
+                    left,
+                    layer[LEFT_STRIDE],
+                    rows,
+                    layer[INPUTS],
                 )
 
 

@@ -1,5 +1,7 @@
 """How rows reach the compiled loops: C-contiguous float32 as it is, everything else converted by the block."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ NO_ORDER = np.empty(0, np.int64)
 BLOCK_FLOATS = 1 << 20
 
 
-def read_only(array: NDArray[np.float32]) -> NDArray[np.float32]:
+def read_only(array: NDArray[Any]) -> NDArray[np.float32]:
     """Return a view that cannot be written: kernels see one type of array, and never change users' data."""
     view = array.view()
     view.flags.writeable = False
@@ -30,7 +32,7 @@ class Feed:
         Sample weights.
     """
 
-    def __init__(self, x: NDArray[np.generic], y: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+    def __init__(self, x: NDArray[Any], y: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
         self.x = x
         self.y, self.weights = read_only(y), read_only(weights)
         self.rows = len(x)

@@ -91,7 +91,13 @@ class Session:
         return self._spaces[key]
 
     def _run(
-        self, mode: int, feed: Feed, batch_size: int, order: NDArray[np.int64], out: NDArray[np.float32], watch: Watch
+        self,
+        mode: int,
+        feed: Feed,
+        batch_size: int,
+        order: NDArray[np.int64],
+        out: NDArray[np.float32],
+        watch: Watch,
     ) -> None:
         space, capacity = self._space(batch_size, feed, training=mode == loops.TRAIN)
         job, sums = self._job, self._sums

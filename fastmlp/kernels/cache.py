@@ -147,5 +147,3 @@ class PackageCache(_Cache):  # type: ignore[misc]
         if folder is not None:
             for entry in folder.glob(f"{self._name}-*.bin"):
                 entry.unlink(missing_ok=True)
-
-

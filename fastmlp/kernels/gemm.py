@@ -254,35 +254,32 @@ def weights_gradient(
             below = dw_offset + column * panel_rows + row * width
             if wide:
                 if height == TALL_ROWS:
-                    _gradient_tile(
-                        TALL, x, above, x_stride, dz, right, dz_stride, batch, dw, below, PANEL, add
-                    )
+                    _gradient_tile(TALL, x, above, x_stride, dz, right, dz_stride, batch, dw, below, PANEL, add)
                 elif height == MIDDLE_ROWS:
-                    _gradient_tile(
-                        MIDDLE, x, above, x_stride, dz, right, dz_stride, batch, dw, below, PANEL, add
-                    )
+                    _gradient_tile(MIDDLE, x, above, x_stride, dz, right, dz_stride, batch, dw, below, PANEL, add)
                 else:
-                    _gradient_tile(
-                        LOW, x, above, x_stride, dz, right, dz_stride, batch, dw, below, PANEL, add
-                    )
+                    _gradient_tile(LOW, x, above, x_stride, dz, right, dz_stride, batch, dw, below, PANEL, add)
             elif height == TALL_ROWS:
-                _gradient_tile(
-                    TALL_NARROW, x, above, x_stride, dz, right, dz_stride, batch, dw, below, SIMD_WIDTH, add
-                )
+                _gradient_tile(TALL_NARROW, x, above, x_stride, dz, right, dz_stride, batch, dw, below, SIMD_WIDTH, add)
             elif height == MIDDLE_ROWS:
                 _gradient_tile(
                     MIDDLE_NARROW, x, above, x_stride, dz, right, dz_stride, batch, dw, below, SIMD_WIDTH, add
                 )
             else:
-                _gradient_tile(
-                    LOW_NARROW, x, above, x_stride, dz, right, dz_stride, batch, dw, below, SIMD_WIDTH, add
-                )
+                _gradient_tile(LOW_NARROW, x, above, x_stride, dz, right, dz_stride, batch, dw, below, SIMD_WIDTH, add)
             row += height
 
 
 @kernel
 def bias_gradient(
-    dz: Buffer, dz_offset: int, dz_stride: int, batch: int, columns: int, db: Buffer, db_offset: int, add: bool
+    dz: Buffer,
+    dz_offset: int,
+    dz_stride: int,
+    batch: int,
+    columns: int,
+    db: Buffer,
+    db_offset: int,
+    add: bool,
 ) -> None:
     """``db (N,) = sum over b of dz[b, :]``, or added to ``db`` with ``add``; ``columns`` is padded N."""
     for column in range(0, columns, SIMD_WIDTH):

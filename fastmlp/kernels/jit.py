@@ -2,7 +2,8 @@
 
 Four decorators: :func:`kernel` for the building blocks that other kernels call, :func:`scalar` for functions
 of one element, :func:`inlined` for what only kernels can call (its arguments stay in registers), and
-:func:`entry` for what Python calls, the only ones that are cached (a cached entry contains its callees). Nothing is compiled at import.
+:func:`entry` for what Python calls, the only ones that are cached (a cached entry contains its callees).
+Nothing is compiled at import.
 """
 
 import functools
@@ -13,7 +14,8 @@ from typing import Any, TypeVar
 import numba
 import numpy as np
 from llvmlite import binding
-from numba.core import config, types
+from numba.core import config
+from numba.core.types.misc import unliteral
 
 from .cache import PackageCache
 
@@ -56,40 +58,40 @@ def _quiet(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-def _compiled_once(dispatcher: Any) -> Any:
-    """Let constants at a call site be values of their type: Numba would compile anew for each of them."""
+def _building_block(function: F, **options: Any) -> F:
+    """Make a dispatcher that takes constants at a call site as any value of their type.
+
+    Numba would compile a callee anew for every literal argument.
+    """
+    dispatcher: Any = numba.njit(**OPTIONS, **options)(function)
     template = dispatcher.get_call_template
 
     def without_literals(arguments: Any, keywords: Any) -> Any:
-        return template(tuple(types.unliteral(argument) for argument in arguments), keywords)
+        return template(tuple(unliteral(argument) for argument in arguments), keywords)
 
     dispatcher.get_call_template = without_literals
-    return dispatcher
+    return dispatcher  # type: ignore[no-any-return]
 
 
 def kernel(function: F) -> F:
     """Compile a building block: called from other kernels (and from tests)."""
-    return _quiet(function) if JIT_DISABLED else _compiled_once(numba.njit(**OPTIONS)(function))
+    return _quiet(function) if JIT_DISABLED else _building_block(function)
 
 
 def scalar(function: F) -> F:
     """Compile a function of numbers that LLVM must inline, or the loop around it is not vectorised."""
-    if JIT_DISABLED:
-        return _quiet(function)
-    return _compiled_once(numba.njit(forceinline=True, **OPTIONS)(function))
+    return _quiet(function) if JIT_DISABLED else _building_block(function, forceinline=True)
 
 
 def inlined(function: F) -> F:
     """Compile a building block that LLVM must inline, such as one that passes register tiles."""
-    if JIT_DISABLED:
-        return function
-    return _compiled_once(numba.njit(forceinline=True, no_cpython_wrapper=True, **OPTIONS)(function))
+    return function if JIT_DISABLED else _building_block(function, forceinline=True, no_cpython_wrapper=True)
 
 
 def entry(function: F) -> F:
     """Compile a function that Python calls; its machine code is kept between processes."""
     if JIT_DISABLED:
         return _quiet(function)
-    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher: Any = numba.njit(**OPTIONS)(function)
     dispatcher._cache = PackageCache(function, f"{sorted(FASTMATH)} width {SIMD_WIDTH}")
-    return dispatcher
+    return dispatcher  # type: ignore[no-any-return]

@@ -7,6 +7,7 @@ the same operations are the NumPy functions of :mod:`fastmlp.kernels.simd_numpy`
 Every operation takes a flat float32 buffer and an offset in elements; bounds are the caller's duty.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,6 @@ from numba.core.imputils import lower_constant
 from numba.extending import intrinsic, models, register_model, typeof_impl
 
 from .jit import JIT_DISABLED, SIMD_WIDTH
-
 
 FLOAT = ir.FloatType()
 VECTOR = ir.VectorType(FLOAT, SIMD_WIDTH)
@@ -32,7 +32,7 @@ class TileShape:
     vectors: int
 
 
-class TileShapeType(types.Type):  # type: ignore[misc]
+class TileShapeType(types.Type):
     """The Numba type of one :class:`TileShape`: the numbers are in the type, the value is empty."""
 
     def __init__(self, rows: int, vectors: int) -> None:
@@ -40,7 +40,7 @@ class TileShapeType(types.Type):  # type: ignore[misc]
         super().__init__(name=f"TileShape({rows}, {vectors})")
 
 
-class TileType(types.Type):  # type: ignore[misc]
+class TileType(types.Type):
     """The Numba type of a tile's value."""
 
     def __init__(self, rows: int, vectors: int) -> None:
@@ -59,14 +59,21 @@ class TileModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, tile, ir.ArrayType(VECTOR, tile.rows * tile.vectors))
 
 
-@typeof_impl.register(TileShape)
 def _typeof_shape(shape: TileShape, _context: Any) -> TileShapeType:
     return TileShapeType(shape.rows, shape.vectors)
 
 
-@lower_constant(TileShapeType)
 def _lower_shape(context: Any, _builder: Any, _type: Any, _value: Any) -> Any:
     return context.get_dummy_value()
+
+
+typeof_impl.register(TileShape)(_typeof_shape)
+lower_constant(TileShapeType)(_lower_shape)
+
+
+def _operation(typing_function: Callable[..., Any]) -> Any:
+    """Numba's ``intrinsic``: the function gets the types of its arguments, behind the typing context."""
+    return intrinsic(typing_function)
 
 
 def _address(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, extra: int = 0) -> Any:
@@ -107,7 +114,7 @@ def _row_starts(builder: Any, data: Any, stride: Any, rows: int) -> list[Any]:
     return starts
 
 
-@intrinsic
+@_operation
 def tile_zeros(_typing: Any, shape: Any) -> Any:
     """Return a tile of zeros of the given :class:`TileShape`."""
     tile = TileType(shape.rows, shape.vectors)
@@ -118,7 +125,7 @@ def tile_zeros(_typing: Any, shape: Any) -> Any:
     return tile(shape), emit
 
 
-@intrinsic
+@_operation
 def tile_rows(_typing: Any, shape: Any, buffer: Any, offset: Any) -> Any:
     """Return a tile whose every row is ``buffer[offset : offset + vectors * width]``."""
     tile = TileType(shape.rows, shape.vectors)
@@ -137,7 +144,7 @@ def tile_rows(_typing: Any, shape: Any, buffer: Any, offset: Any) -> Any:
     return tile(shape, buffer, types.intp), emit
 
 
-@intrinsic
+@_operation
 def tile_load(_typing: Any, shape: Any, buffer: Any, offset: Any, stride: Any) -> Any:
     """Return the tile at ``offset`` of a row-major block whose rows are ``stride`` elements apart."""
     tile = TileType(shape.rows, shape.vectors)
@@ -155,7 +162,7 @@ def tile_load(_typing: Any, shape: Any, buffer: Any, offset: Any, stride: Any) -
     return tile(shape, buffer, types.intp, types.intp), emit
 
 
-@intrinsic
+@_operation
 def tile_fma(
     _typing: Any, tile: Any, left: Any, left_offset: Any, left_stride: Any, right: Any, right_offset: Any
 ) -> Any:
@@ -168,7 +175,8 @@ def tile_fma(
         )
         vectors = [
             _load(
-                builder, _address(context, builder, signature.args[4], right_array, right_start, v * SIMD_WIDTH)
+                builder,
+                _address(context, builder, signature.args[4], right_array, right_start, v * SIMD_WIDTH),
             )
             for v in range(tile.vectors)
         ]
@@ -184,7 +192,7 @@ def tile_fma(
     return tile(tile, left, types.intp, types.intp, right, types.intp), emit
 
 
-@intrinsic
+@_operation
 def tile_add_row(_typing: Any, tile: Any, buffer: Any, offset: Any) -> Any:
     """Return the tile with ``buffer[offset : offset + vectors * width]`` added to every row."""
 
@@ -202,7 +210,7 @@ def tile_add_row(_typing: Any, tile: Any, buffer: Any, offset: Any) -> Any:
     return tile(tile, buffer, types.intp), emit
 
 
-@intrinsic
+@_operation
 def tile_multiply(_typing: Any, tile: Any, buffer: Any, offset: Any, stride: Any) -> Any:
     """Return the elementwise product of the tile and a row-major block of its size."""
 
@@ -220,7 +228,7 @@ def tile_multiply(_typing: Any, tile: Any, buffer: Any, offset: Any, stride: Any
     return tile(tile, buffer, types.intp, types.intp), emit
 
 
-@intrinsic
+@_operation
 def tile_store(_typing: Any, tile: Any, buffer: Any, offset: Any, stride: Any) -> Any:
     """Write the tile to ``offset`` of a row-major block whose rows are ``stride`` elements apart."""
 
@@ -236,7 +244,7 @@ def tile_store(_typing: Any, tile: Any, buffer: Any, offset: Any, stride: Any) -
     return types.none(tile, buffer, types.intp, types.intp), emit
 
 
-@intrinsic
+@_operation
 def transpose_block(
     _typing: Any, source: Any, offset: Any, stride: Any, target: Any, target_offset: Any, target_stride: Any
 ) -> Any:
@@ -262,9 +270,7 @@ def transpose_block(
                     mixed.append(builder.shuffle_vector(rows[row], rows[row + half], mask))
             rows = mixed
         data = _address(context, builder, signature.args[3], target_array, target_start)
-        for vector, pointer in zip(
-            rows, _row_starts(builder, data, target_step, SIMD_WIDTH), strict=True
-        ):
+        for vector, pointer in zip(rows, _row_starts(builder, data, target_step, SIMD_WIDTH), strict=True):
             _store(builder, vector, pointer)
         return context.get_dummy_value()
 
@@ -272,7 +278,7 @@ def transpose_block(
 
 
 if JIT_DISABLED:
-    from .simd_numpy import (  # noqa: F811 - the stand-ins take the place of the intrinsics
+    from .simd_numpy import (
         tile_add_row,
         tile_fma,
         tile_load,

@@ -41,9 +41,7 @@ def tile_load(shape: "TileShape", buffer: Tile, offset: int, stride: int) -> Til
     return _block(buffer, offset, stride, shape.rows, shape.vectors * SIMD_WIDTH).copy()
 
 
-def tile_fma(
-    tile: Tile, left: Tile, left_offset: int, left_stride: int, right: Tile, right_offset: int
-) -> Tile:
+def tile_fma(tile: Tile, left: Tile, left_offset: int, left_stride: int, right: Tile, right_offset: int) -> Tile:
     """Return the tile plus the outer product of a strided column of ``left`` and a row of ``right``."""
     rows, columns = tile.shape
     column = _block(left, left_offset, left_stride, rows, 1)
