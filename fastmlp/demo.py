@@ -23,11 +23,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LEARNING_RATE = 1e-3
-BATCH_SIZE = 32  # with 60 epochs, each of the seeds 0 to 59 reaches a test accuracy of at least 97 %
+# With batches of 32 and 60 epochs, 57 of the seeds 0 to 59 reached a test accuracy of 97 % or more (median
+# 97.5 %, lowest 96.7 %; seed 0 is among the highest). More epochs or batches of 64 do not help reliably.
+BATCH_SIZE = 32
 HIDDEN = 128
 CLASSES = 10
 REPEATS = 5  # of each side, in turn; the median counts, so that one disturbance does not decide
-AGREEMENT = 1e-2  # float32 sums in another order drift apart over thousands of steps, but by far less than this
+# Largest relative differences of the losses. Over 30 seeds, with Adam's constants rounded correctly, they were
+# at most 4.5e-8 in the first epoch and 6.3e-3 in the 60th: float32 rounding grows over thousands of steps. So
+# the first epoch is the sharp test, and the last one shows that nothing else comes in later.
+FIRST_AGREEMENT = 5e-7
+LAST_AGREEMENT = 1e-2
 
 
 class Outcome(NamedTuple):
@@ -35,15 +41,18 @@ class Outcome(NamedTuple):
 
     accuracy: float
     """Share of the test images that are classified correctly."""
+    first: tuple[float, float]
+    """Training loss of the first epoch without shuffling: fastmlp's and NumPy's."""
     losses: tuple[float, float]
-    """Training loss of the last epoch without shuffling: fastmlp's and NumPy's."""
+    """The same of the last epoch."""
     seconds: tuple[float, float]
     """Median time of that training: fastmlp's and NumPy's."""
 
     @property
-    def difference(self) -> float:
-        """The relative difference of the two losses."""
-        return abs(self.losses[0] - self.losses[1]) / abs(self.losses[1])
+    def differences(self) -> tuple[float, float]:
+        """The relative differences of the losses of the first and the last epoch."""
+        first, last = (abs(ours - theirs) / abs(theirs) for ours, theirs in (self.first, self.losses))
+        return first, last
 
     @property
     def factor(self) -> float:
@@ -52,8 +61,9 @@ class Outcome(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether both sides arrived at the same loss."""
-        return self.difference <= AGREEMENT
+        """Whether both sides had the same losses."""
+        first, last = self.differences
+        return first <= FIRST_AGREEMENT and last <= LAST_AGREEMENT
 
 
 def cores() -> int:
@@ -74,8 +84,8 @@ def blas() -> str:
 
 def network(seed: int, hidden: int) -> Sequential:
     """Return the compiled network of the demo."""
-    layers = [Input(shape=(64,)), Dense(hidden, activation="relu"), Dense(CLASSES, activation="softmax")]
-    model = Sequential(layers, seed=seed)
+    model = Sequential([Input(shape=(64,)), Dense(hidden, activation="relu")], seed=seed)
+    model.add(Dense(CLASSES, activation="softmax"))
     model.compile(Adam(LEARNING_RATE), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
@@ -102,7 +112,7 @@ def prepare(console: "Console") -> None:
 
 def compare(
     x: NDArray[np.float32], y: NDArray[np.int64], start: list[NDArray[np.float32]], epochs: int, repeats: int
-) -> tuple[tuple[float, float], tuple[float, float]]:
+) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:
     """Train both sides from the same weights on the same batches.
 
     Parameters
@@ -118,12 +128,12 @@ def compare(
 
     Returns
     -------
-    (losses, seconds) : tuple of tuples of float
-        Each fastmlp's first, then NumPy's.
+    (first, last, seconds) : tuple of tuples of float
+        Losses of the first and the last epoch, and the time; each fastmlp's, then NumPy's.
     """
     hidden = start[0].shape[1]
     times: tuple[list[float], list[float]] = ([], [])
-    losses = (0.0, 0.0)
+    first = last = (0.0, 0.0)
     for _ in range(repeats):
         model = network(0, hidden)
         model.set_weights(start)
@@ -133,13 +143,12 @@ def compare(
 
         baseline = NumpyMLP([64, hidden, CLASSES], "relu", "softmax", "ce", learning_rate=LEARNING_RATE)
         baseline.set_weights(start)
-        theirs = 0.0
         begun = perf_counter()
-        for _ in range(epochs):
-            theirs = baseline.train_epoch(x, y, BATCH_SIZE)
+        theirs = [baseline.train_epoch(x, y, BATCH_SIZE) for _ in range(epochs)]
         times[1].append(perf_counter() - begun)
-        losses = (history.history["loss"][-1], theirs)
-    return losses, (median(times[0]), median(times[1]))
+        ours = history.history["loss"]
+        first, last = (ours[0], theirs[0]), (ours[-1], theirs[-1])
+    return first, last, (median(times[0]), median(times[1]))
 
 
 def run(
@@ -178,7 +187,7 @@ def run(
     """
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(text, highlight=False, soft_wrap=not console.is_terminal)
 
     (x, y), (x_test, y_test) = load_digits()
     x, y, x_test, y_test = x[:rows], y[:rows], x_test[:rows], y_test[:rows]
@@ -193,22 +202,25 @@ def run(
     say(f"[bold]Test accuracy: {accuracy:.2%}[/bold] of {len(x_test)} images that were not trained on.")
 
     with console.status("Timing the same training in fastmlp and in NumPy"):
-        losses, seconds = compare(x, y, start, epochs, repeats)
-    outcome = Outcome(accuracy, losses, seconds)
+        first, losses, seconds = compare(x, y, start, epochs, repeats)
+    outcome = Outcome(accuracy, first, losses, seconds)
     say("")
     say(
         f"The same training in NumPy: same start weights, same batches in the same order (no shuffling), "
         f"{epochs} epochs."
     )
     _report(console, outcome, repeats)
-    say(f"[bold]fastmlp took {1 / outcome.factor:.1%} of NumPy's time: {outcome.factor:.1f} times as fast.[/bold]")
+    share, factor = f"{1 / outcome.factor:.1%}", f"{outcome.factor:.1f}"
+    say(f"[bold]fastmlp took {share} of NumPy's time: {factor} times as fast.[/bold]")
     say(f"fastmlp ran in 1 thread. NumPy: float32, preallocated arrays, {blas()}.")
+    at_first, at_last = outcome.differences
+    found = f"{at_first:.1e} in the first epoch, {at_last:.1e} in the last"
     if outcome.agrees:
-        say(f"Both end at the same loss (relative difference {outcome.difference:.1e}).")
+        say(f"Both end at the same loss (relative differences: {found}).")
     else:
         say(
-            f"[bold red]The losses differ by {outcome.difference:.1e}, more than {AGREEMENT:g}:[/bold red] "
-            "one of the two computes something else, so the factor means nothing."
+            f"[bold red]The losses differ:[/bold red] {found}; the limits are {FIRST_AGREEMENT:g} and "
+            f"{LAST_AGREEMENT:g}. One of the two computes something else: please report it."
         )
     return outcome
 
@@ -224,7 +236,9 @@ def _report(console: "Console", outcome: Outcome, repeats: int) -> None:
     table = Table()
     table.add_column("")
     table.add_column(f"time (median of {repeats})", justify="right")
-    table.add_column("loss of the last epoch", justify="right")
-    for name, seconds, loss in zip(("fastmlp", "NumPy"), outcome.seconds, outcome.losses, strict=True):
-        table.add_row(name, f"{seconds * 1e3:,.1f} ms", f"{loss:.7f}")
+    table.add_column("loss, first epoch", justify="right")
+    table.add_column("loss, last epoch", justify="right")
+    sides = zip(("fastmlp", "NumPy"), outcome.seconds, outcome.first, outcome.losses, strict=True)
+    for name, seconds, first, last in sides:
+        table.add_row(name, f"{seconds * 1e3:,.1f} ms", f"{first:.7f}", f"{last:.7f}")
     console.print(table)

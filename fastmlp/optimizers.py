@@ -25,7 +25,6 @@ SGD_KIND, ADAM_KIND, RMSPROP_KIND = range(3)
 ) = range(10)  # fmt: skip
 
 ZERO = np.float32(0)
-ONE = np.float32(1)
 
 
 @kernel
@@ -52,26 +51,27 @@ def adam_step(
     v: Buffer,
     largest: Buffer,
     alpha: np.float32,
-    beta_1: np.float32,
-    beta_2: np.float32,
+    rest_1: np.float32,
+    rest_2: np.float32,
     epsilon: np.float32,
     amsgrad: bool,
 ) -> None:
     """Adam (Kingma & Ba, arXiv 1412.6980, the efficient form of section 2), AMSGrad (Reddi et al., 2018).
 
     ``m += (1 - beta_1)(g - m); v += (1 - beta_2)(g^2 - v); w -= alpha m / (sqrt(v) + epsilon)``, where
-    ``alpha = rate sqrt(1 - beta_2^t) / (1 - beta_1^t)``; AMSGrad divides by the largest v so far.
+    ``alpha = rate sqrt(1 - beta_2^t) / (1 - beta_1^t)``; AMSGrad divides by the largest v so far. ``rest_1`` and
+    ``rest_2`` are 1 - beta_1 and 1 - beta_2, rounded once: 1 - float32(0.999) would be off by 1e-5.
     """
     if amsgrad:
         for i in range(w.size):
-            m[i] += (ONE - beta_1) * (g[i] - m[i])
-            v[i] += (ONE - beta_2) * (g[i] * g[i] - v[i])
+            m[i] += rest_1 * (g[i] - m[i])
+            v[i] += rest_2 * (g[i] * g[i] - v[i])
             largest[i] = max(largest[i], v[i])
             w[i] -= alpha * m[i] / (np.sqrt(largest[i]) + epsilon)
     else:
         for i in range(w.size):
-            first = m[i] + (ONE - beta_1) * (g[i] - m[i])
-            second = v[i] + (ONE - beta_2) * (g[i] * g[i] - v[i])
+            first = m[i] + rest_1 * (g[i] - m[i])
+            second = v[i] + rest_2 * (g[i] * g[i] - v[i])
             m[i] = first
             v[i] = second
             w[i] -= alpha * first / (np.sqrt(second) + epsilon)
@@ -85,20 +85,21 @@ def rmsprop_step(
     velocity: Buffer,
     mean: Buffer,
     rate: np.float32,
-    rho: np.float32,
+    rest: np.float32,
     momentum: np.float32,
     epsilon: np.float32,
     centered: bool,
 ) -> None:
     """RMSprop (Tieleman & Hinton, 2012): ``v += (1 - rho)(g^2 - v); w -= rate g / sqrt(v + epsilon)``.
 
-    Centered: the variance ``v - mean^2`` in place of ``v``; with momentum the step is accumulated first.
+    ``rest`` is 1 - rho. Centered: the variance ``v - mean^2`` in place of ``v``; with momentum the step is
+    accumulated first.
     """
     for i in range(w.size):
-        v[i] += (ONE - rho) * (g[i] * g[i] - v[i])
+        v[i] += rest * (g[i] * g[i] - v[i])
     if centered:
         for i in range(w.size):
-            mean[i] += (ONE - rho) * (g[i] - mean[i])
+            mean[i] += rest * (g[i] - mean[i])
     for i in range(w.size):
         spread = v[i] - mean[i] * mean[i] if centered else v[i]
         step = rate * g[i] / np.sqrt(spread + epsilon)
@@ -148,12 +149,12 @@ def optimizer_step(
         beta_1, beta_2 = settings[MOMENTUM], settings[SECOND]
         alpha = settings[LEARNING_RATE] * math.sqrt(1 - beta_2**iteration) / (1 - beta_1**iteration)
         adam_step(
-            w, g, slot_0, slot_1, slot_2, np.float32(alpha), np.float32(beta_1), np.float32(beta_2),
+            w, g, slot_0, slot_1, slot_2, np.float32(alpha), np.float32(1 - beta_1), np.float32(1 - beta_2),
             np.float32(settings[EPSILON]), variant,
         )  # fmt: skip
     elif kind == RMSPROP_KIND:
         rmsprop_step(
-            w, g, slot_0, slot_1, slot_2, rate, np.float32(settings[SECOND]), np.float32(settings[MOMENTUM]),
+            w, g, slot_0, slot_1, slot_2, rate, np.float32(1 - settings[SECOND]), np.float32(settings[MOMENTUM]),
             np.float32(settings[EPSILON]), variant,
         )  # fmt: skip
     else:

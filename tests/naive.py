@@ -375,9 +375,7 @@ METRICS = {
 
 # keras/src/optimizers/base_optimizer.py: clip, then decay every variable, then update it.
 class Optimizer:
-    def __init__(
-        self, learning_rate, *, weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=None
-    ):
+    def __init__(self, learning_rate, *, weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=None):
         if sum(option is not None for option in (clipnorm, clipvalue, global_clipnorm)) > 1:
             raise ValueError("only one of clipnorm, clipvalue and global_clipnorm can be set")
         self.learning_rate = learning_rate
@@ -557,9 +555,7 @@ FUSED = {
 # The batch loss without penalties, and its gradient with respect to the last z.
 def output_loss(layer, z, a, y, loss, *, weights=None, **parameters):
     if (layer.activation, loss) in FUSED and not parameters.get("from_logits", False):
-        _, value, dz = loss_value_and_gradient(
-            loss, y, z, weights=weights, **{**parameters, "from_logits": True}
-        )
+        _, value, dz = loss_value_and_gradient(loss, y, z, weights=weights, **{**parameters, "from_logits": True})
         return value, dz
     _, value, da = loss_value_and_gradient(loss, y, a, weights=weights, **parameters)
     return value, ACTIVATION_BACKWARD[layer.activation](z, da, **(layer.activation_parameters or {}))

@@ -162,9 +162,7 @@ def test_load_idx_names_a_missing_folder_or_file(tmp_path, parts):
         load_idx(write(tmp_path / "file", b""))
     write_parts(tmp_path, parts)
     (tmp_path / "t10k-labels-idx1-ubyte").unlink()
-    with pytest.raises(
-        FileNotFoundError, match=r"one of t10k-labels-idx1-ubyte, .*t10k-labels\.idx1-ubyte\.gz"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"one of t10k-labels-idx1-ubyte, .*t10k-labels\.idx1-ubyte\.gz"):
         load_idx(tmp_path)
 
 

@@ -63,9 +63,7 @@ def test_random_normal_and_uniform_follow_their_arguments():
 
 def test_constants():
     for name, value in (("zeros", 0), ("ones", 1), ("constant", 0)):
-        np.testing.assert_array_equal(
-            draw(initializers.get(name), (3, 2)), np.full((3, 2), value, np.float32)
-        )
+        np.testing.assert_array_equal(draw(initializers.get(name), (3, 2)), np.full((3, 2), value, np.float32))
     np.testing.assert_array_equal(draw(Constant(0.1), (4,)), np.full(4, 0.1, np.float32))
 
 

@@ -224,9 +224,7 @@ def test_losses_from_large_logits(label_smoothing):
     per_sample, _, gradient = naive.loss_value_and_gradient(
         "binary_crossentropy", y, z, from_logits=True, label_smoothing=off
     )
-    np.testing.assert_allclose(
-        per_sample, [(1e4 * off + math.log(2)) / 3, (2 * (1 - off / 2) + 1 - off / 2) * 1e4 / 3]
-    )
+    np.testing.assert_allclose(per_sample, [(1e4 * off + math.log(2)) / 3, (2 * (1 - off / 2) + 1 - off / 2) * 1e4 / 3])
     np.testing.assert_allclose(gradient[1] * 6, [off / 2 - 1, 1 - off / 2, 1 - off / 2])
     per_sample, _, gradient = naive.loss_value_and_gradient(
         "categorical_crossentropy", y, z, from_logits=True, label_smoothing=off
@@ -269,8 +267,7 @@ def test_metrics_against_scikit_learn():
 
 def test_metrics_by_hand():
     assert (
-        naive.METRICS["binary_accuracy"](np.array([[1], [1], [0], [0]]), np.array([[0.9], [1], [0.5], [0.6]]))
-        == 0.75
+        naive.METRICS["binary_accuracy"](np.array([[1], [1], [0], [0]]), np.array([[0.9], [1], [0.5], [0.6]])) == 0.75
     )
     # The second and third are tied: both are among the two largest.
     out = np.array([[0.5, 0.2, 0.2, 0.1]] * 4)
@@ -345,9 +342,7 @@ def test_weight_decay_is_decoupled():
     # The decay precedes the step and does not enter the moments.
     assert trajectory(naive.SGD(0.5, weight_decay=0.1), 2.0, [1.0]) == pytest.approx([1.4])
     assert trajectory(naive.AdamW(1.0), 2.0, [0.0] * 3)[-1] == pytest.approx(2 * 0.996**3)
-    assert trajectory(naive.RMSprop(1.0, weight_decay=0.004), 2.0, [0.0] * 3)[-1] == pytest.approx(
-        2 * 0.996**3
-    )
+    assert trajectory(naive.RMSprop(1.0, weight_decay=0.004), 2.0, [0.0] * 3)[-1] == pytest.approx(2 * 0.996**3)
     assert trajectory(naive.AdamW(0.5, epsilon=0.0), 3.0, [7.0]) == pytest.approx([3 * 0.998 - 0.5])
     assert naive.Adam().weight_decay is None
 
@@ -382,9 +377,7 @@ def test_penalties():
 def network(output, N=3, seed=5, scale=0.7):
     rng = np.random.default_rng(seed)
     return [
-        naive.Layer(
-            rng.normal(0, scale, (4, 6)), rng.normal(0, 0.3, 6), "tanh", None, 0.01, 0.02, 0.03, 0.04
-        ),
+        naive.Layer(rng.normal(0, scale, (4, 6)), rng.normal(0, 0.3, 6), "tanh", None, 0.01, 0.02, 0.03, 0.04),
         naive.Layer(rng.normal(0, scale, (6, 5)), None, "leaky_relu", {"negative_slope": 0.3}, kernel_l2=0.1),
         naive.Layer(rng.normal(0, scale, (5, N)), rng.normal(0, 0.3, N), output),
     ]

@@ -140,9 +140,7 @@ def test_special_values(name: str) -> None:
         got = apply(name, np.repeat(x, repeats))
         np.testing.assert_array_equal(got, np.repeat(expected, repeats))
         numbers = ~np.isnan(got)
-        np.testing.assert_array_equal(
-            np.signbit(got)[numbers], np.signbit(np.repeat(expected, repeats))[numbers]
-        )
+        np.testing.assert_array_equal(np.signbit(got)[numbers], np.signbit(np.repeat(expected, repeats))[numbers])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,5 +1,6 @@
 """A plan with its training memory: runs epochs in calls short enough that Python stays responsive."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -46,6 +47,8 @@ class Session:
         self._metrics: list[tuple[str, Metric, int]] = []
         self._sums = np.zeros(loops.METRIC_SUMS)
         self._spaces: dict[tuple[int, int, bool, bool], tuple[Workspace, int]] = {}
+        # job, sums and workspaces are one set a model, and the compiled calls leave the GIL
+        self._lock = threading.RLock()
 
     def set_objective(self, loss: Loss, metrics: list[tuple[str, Metric]], *, logits: bool) -> None:
         """Say what is minimised and measured; ``logits``: the loss takes the last layer's z."""
@@ -143,14 +146,16 @@ class Session:
         if shuffled:
             order = np.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
-        self._run(loops.TRAIN, feed, batch_size, order, NOTHING, watch)
-        self.epochs_trained += 1
-        return not self._sums[loops.DIVERGED] and bool(np.isfinite(self.plan.network.parameters).all())
+        with self._lock:
+            self._run(loops.TRAIN, feed, batch_size, order, NOTHING, watch)
+            self.epochs_trained += 1
+            return not self._sums[loops.DIVERGED] and bool(np.isfinite(self.plan.network.parameters).all())
 
     def evaluate(self, feed: Feed, batch_size: int) -> dict[str, float]:
         """Return the loss (with penalties) and the metrics over every row."""
-        self._run(loops.EVALUATE, feed, batch_size, NO_ORDER, NOTHING, lambda rows: None)
-        logs = self.results()
+        with self._lock:
+            self._run(loops.EVALUATE, feed, batch_size, NO_ORDER, NOTHING, lambda rows: None)
+            logs = self.results()
         if self._job[loops.PENALISED]:
             logs["loss"] += float(loops.penalties(self.plan.network, NOTHING, False))
         return logs
@@ -158,5 +163,6 @@ class Session:
     def predict(self, feed: Feed, batch_size: int) -> NDArray[np.float32]:
         """Return the outputs (n, N)."""
         out = np.empty(feed.rows * self.plan.units, np.float32)
-        self._run(loops.PREDICT, feed, batch_size, NO_ORDER, out, lambda rows: None)
+        with self._lock:
+            self._run(loops.PREDICT, feed, batch_size, NO_ORDER, out, lambda rows: None)
         return out.reshape(feed.rows, self.plan.units)
