@@ -19,6 +19,8 @@ THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+# set in the environment, these can slow one side down, so the report names them
+OVERRIDES = ("OPENBLAS_", "MKL_", "NPY_DISABLE_CPU_FEATURES", "NUMBA_", "FASTMLP_")
 HEADINGS = {
     "training": ("Training with Adam", "rung", "us/step"),
     "product": ("Products", "product BxKxN", "us"),
@@ -45,10 +47,16 @@ def conditions(report: dict[str, Any], threads: int) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite"))
     from fastmlp import __version__
 
+    overrides = sorted(
+        f"{name}={value}"
+        for name, value in os.environ.items()
+        if name.startswith(OVERRIDES) and name not in THREAD_VARIABLES
+    )
     lines = [
         f"- CPU: {cpu}",
         f"- threads of NumPy's BLAS: {threads}",
         f"- fastmlp {__version__}, Python {platform.python_version()}, {versions}",
+        f"- overrides in the environment: {', '.join(overrides) or 'none'}",
         f"- date: {datetime.now().astimezone():%Y-%m-%d}",
     ]
     return "\n".join(lines)

@@ -278,12 +278,13 @@ OPTIMIZERS: dict[str, tuple[Optimizer, Callable[..., None]]] = {
 
 
 class Updates:
-    """An optimizer's steps, both implementations; two gradients take turns, so that they have a variance."""
+    """An optimizer's steps, both implementations; the gradients' signs alternate, for a variance."""
 
     def __init__(self, optimizer: Optimizer, expression: Callable[..., None]) -> None:
         rng = np.random.default_rng(0)
         self.optimizer, self.expression, self.settings = optimizer, expression, optimizer.settings()
-        self.gradients = rng.standard_normal((2, PARAMETERS), np.float32)
+        gradients = rng.standard_normal(PARAMETERS, np.float32)
+        self.gradients = gradients, -gradients
         start = rng.standard_normal(PARAMETERS, np.float32)
         self.ours, self.theirs = start.copy(), start.copy()
         self.our_slots, self.their_slots = (np.zeros((optimizer.slots, PARAMETERS), np.float32) for _ in "ab")

@@ -330,7 +330,7 @@ def run_steps(
     sums : float64 buffer
         Running sums of the epoch; a loss that is not finite sets ``DIVERGED`` and ends the run.
     out : float32 buffer
-        In prediction the outputs (rows of the call, N); otherwise empty.
+        In prediction the outputs (n, N) of all rows; otherwise empty.
     """
     size, samples = job[BATCH_SIZE], job[SAMPLES]
     stride = network.layers[0, LEFT_STRIDE]
@@ -352,5 +352,5 @@ def run_steps(
         else:
             layer = network.layers[last]
             activate(network, space, job[CAPACITY], rows, last, False)
-            at = (first - job[ORIGIN]) * layer[UNITS]
+            at = first * layer[UNITS]
             compact(space.rows, layer[OUT] * job[CAPACITY], layer[OUT_STRIDE], batch, layer[UNITS], out[at:])

@@ -67,7 +67,7 @@ class Plan:
         at = transposed = 0
         left, width = 0, inputs
         for row, layer in zip(table, layers, strict=True):
-            first = row is table[0] or not len(variables)
+            first = not variables
             columns = padded_columns(layer.units)
             row[INPUTS], row[UNITS], row[COLUMNS] = width, layer.units, columns
             row[LEFT], row[LEFT_STRIDE] = left, leading_dimension(width)

@@ -120,10 +120,7 @@ class Session:
             job[loops.FIRST_STEP], job[loops.LAST_STEP] = step, stop
             job[loops.ORIGIN], job[loops.SHUFFLED] = origin, data.order.size > 0
             begun = time.perf_counter()
-            loops.run_steps(
-                self.plan.network, space, self._objective, self._update, data, job, sums,
-                out[first * self.plan.units : last * self.plan.units] if out.size else out,
-            )  # fmt: skip
+            loops.run_steps(self.plan.network, space, self._objective, self._update, data, job, sums, out)
             seconds_a_step = (time.perf_counter() - begun) / (stop - step)
             self.iterations = int(job[loops.ITERATION])
             if sums[loops.DIVERGED]:
