@@ -10,17 +10,12 @@ from numpy.typing import NDArray
 
 from . import activations, initializers, regularizers
 from .errors import NotBuiltError
+from .inputs import check_array, check_count, check_finite
 
 if TYPE_CHECKING:
     from .engine.plan import Plan
 
 Weights = list[NDArray[np.float32]]
-
-
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    return int(value)
 
 
 class Input:
@@ -40,7 +35,7 @@ class Input:
     def __init__(self, shape: tuple[int, ...]) -> None:
         if not isinstance(shape, (tuple, list)) or len(shape) != 1:
             raise ValueError(f"shape must be a tuple of one number of features such as (20,), got {shape!r}")
-        self.shape = (_positive("shape[0]", shape[0]),)
+        self.shape = (check_count("shape[0]", shape[0]),)
 
     def __repr__(self) -> str:
         return f"Input(shape={self.shape})"
@@ -83,7 +78,7 @@ class Dense:
         bias_regularizer: str | regularizers.Regularizer | None = None,
         name: str | None = None,
     ) -> None:
-        self.units = _positive("units", units)
+        self.units = check_count("units", units)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -96,6 +91,8 @@ class Dense:
         self._own: Weights | None = None
         self._plan: Plan | None = None
         self._index = -1
+        # whether a model has it in its stack
+        self.taken = False
 
     def __repr__(self) -> str:
         return f"Dense({self.units}, activation={self.activation.name!r}, name={self.name!r})"
@@ -121,10 +118,11 @@ class Dense:
         """Take the weights out of the plan."""
         self._own, self._plan = self.get_weights(), None
 
-    @property
-    def attached(self) -> bool:
-        """Whether a model holds the weights."""
-        return self._plan is not None
+    def check_inputs(self, inputs: int) -> None:
+        """Raise ValueError if the layer has weights for another number of inputs."""
+        own = self._own[0].shape[0] if self._own else inputs
+        if own != inputs:
+            raise ValueError(f"layer {self.name!r} has weights for {own} inputs, but would get {inputs} features here")
 
     def get_weights(self) -> Weights:
         """Return copies of the weights: ``[w (K, N), b (N,)]``, or ``[w]`` without bias.
@@ -155,12 +153,13 @@ class Dense:
             When the number of arrays or a shape is not right, or a number is not finite; nothing is changed.
         """
         shapes = [weight.shape for weight in self.get_weights()]
-        arrays = [np.array(weight, np.float32) for weight in weights]
-        if [array.shape for array in arrays] != shapes:
-            got = [array.shape for array in arrays]
+        given = [check_array(f"weights of layer {self.name!r}", weight) for weight in weights]
+        if [array.shape for array in given] != shapes:
+            got = [array.shape for array in given]
             raise ValueError(f"weights of layer {self.name!r} must have the shapes {shapes}, got {got}")
-        if not all(np.isfinite(array).all() for array in arrays):
-            raise ValueError(f"weights of layer {self.name!r} must be finite, got NaN or infinity")
+        for array in given:
+            check_finite(f"weights of layer {self.name!r}", array)
+        arrays = [np.array(array, np.float32) for array in given]
         if self._plan is not None:
             self._plan.write_dense(self._index, arrays[0], arrays[1] if self.use_bias else None)
         else:

@@ -93,7 +93,7 @@ class Sequential:
             return
         if not isinstance(layer, Dense):
             raise TypeError(f"layers must be Input or Dense, got {layer!r}")
-        if layer.attached or layer in self._layers:
+        if layer.taken:
             raise ValueError(f"layer {layer.name!r} already belongs to a model; make a new one for this model")
         names = {other.name for other in self._layers}
         if layer.name is None:
@@ -102,8 +102,12 @@ class Sequential:
             layer.name = next(name for name in candidates if name not in names)
         elif layer.name in names:
             raise ValueError(f"layer names must be unique, and there is a layer {layer.name!r} already")
+        below = self._layers[-1].units if self._layers else self._inputs
+        if below is not None:
+            layer.check_inputs(below)
         self._detach()
         self._layers.append(layer)
+        layer.taken = True
         if self._inputs is not None:
             self.build()
 
@@ -119,6 +123,7 @@ class Sequential:
             raise IndexError("there is no layer to pop: the model is empty")
         self._detach()
         layer = self._layers.pop()
+        layer.taken = False
         if self._inputs is not None and self._layers:
             self.build()
         return layer
@@ -156,6 +161,7 @@ class Sequential:
             return
         width = self._inputs
         for layer in self._layers:
+            layer.check_inputs(width)
             if not layer.built:
                 layer.build(width, self._generator)
             width = layer.units
@@ -286,7 +292,11 @@ class Sequential:
         optimizer, loss = self._compiled()
         batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
         epochs = check_count("epochs", epochs)
-        if isinstance(validation_split, bool) or not 0 <= validation_split < 1:
+        if (
+            isinstance(validation_split, bool)
+            or not isinstance(validation_split, (int, float, np.number))
+            or not 0 <= validation_split < 1
+        ):
             raise ValueError(
                 f"validation_split must be a number with 0 <= validation_split < 1, got {validation_split!r}"
             )

@@ -1,7 +1,7 @@
+import naive
 import numpy as np
 import pytest
 
-import naive
 from fastmlp.kernels.jit import JIT_DISABLED
 
 
@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason="too slow without the JIT"))
 
 
-def make_twin(model):
+def to_twin(model):
     layers = []
     for layer in model.layers:
         weights = [weight.astype(np.float64) for weight in layer.get_weights()]
@@ -36,7 +36,7 @@ def make_twin(model):
     return layers
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def twin():
     """Makes a model's float64 twin: a list of naive.Layer."""
-    return make_twin
+    return to_twin

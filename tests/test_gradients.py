@@ -1,7 +1,7 @@
+import naive
 import numpy as np
 import pytest
 
-import naive
 from fastmlp import Dense, Input, Sequential, activations, losses
 from fastmlp.optimizers import SGD
 

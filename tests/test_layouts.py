@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import make_twin
 from fastmlp import Dense, Input, Sequential
 from fastmlp.kernels.jit import JIT_DISABLED, SIMD_WIDTH
 from fastmlp.optimizers import SGD
@@ -79,7 +78,11 @@ def integers(seed, rows, features):
 
 
 def network(features, units, seed=0, hidden=5):
-    layers = [Input(shape=(features,)), Dense(hidden, activation="tanh"), Dense(units, bias_initializer="ones")]
+    layers = [
+        Input(shape=(features,)),
+        Dense(hidden, activation="tanh"),
+        Dense(units, bias_initializer="ones"),
+    ]
     return Sequential(layers, seed=seed)
 
 
@@ -87,7 +90,7 @@ def content(x):
     return np.array(x).tobytes()
 
 
-def check_predict(convert, x, units, seed):
+def check_predict(twin, convert, x, units, seed):
     model = network(x.shape[1], units, seed)
     given_x = convert(x)
     before = content(given_x)
@@ -97,7 +100,7 @@ def check_predict(convert, x, units, seed):
     assert predicted.shape == (len(x), units)
     assert predicted.flags.c_contiguous
     assert predicted.tobytes() == expected.tobytes()
-    exact = naive.forward(make_twin(model), x)[-1][1]
+    exact = naive.forward(twin(model), x)[-1][1]
     np.testing.assert_allclose(predicted, exact, rtol=1e-5, atol=1e-5)
     assert content(given_x) == before
 
@@ -105,15 +108,15 @@ def check_predict(convert, x, units, seed):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @PROPERTY
 @given(rows=ROWS, features=SIZES, units=SIZES, seed=SEEDS)
-def test_predict_takes_every_layout(layout, rows, features, units, seed):
-    check_predict(LAYOUTS[layout], integers(seed, rows, features), units, seed)
+def test_predict_takes_every_layout(twin, layout, rows, features, units, seed):
+    check_predict(twin, LAYOUTS[layout], integers(seed, rows, features), units, seed)
 
 
 @pytest.mark.parametrize("layout", UNSIGNED)
 @PROPERTY
 @given(rows=ROWS, features=SIZES, units=SIZES, seed=SEEDS)
-def test_predict_takes_unsigned_numbers(layout, rows, features, units, seed):
-    check_predict(UNSIGNED[layout], (integers(seed, rows, features) > 0).astype(np.float32), units, seed)
+def test_predict_takes_unsigned_numbers(twin, layout, rows, features, units, seed):
+    check_predict(twin, UNSIGNED[layout], (integers(seed, rows, features) > 0).astype(np.float32), units, seed)
 
 
 @PROPERTY
@@ -141,7 +144,7 @@ def trained(x, y, sample_weight, batch, seed, shuffle):
     shuffle=st.booleans(),
     weighted=st.booleans(),
 )
-def test_training_has_the_same_bits_for_every_layout(layout, rows, features, batch, seed, shuffle, weighted):
+def test_training_has_the_same_bits_for_every_layout(twin, layout, rows, features, batch, seed, shuffle, weighted):
     x, y = integers(seed, rows, features), integers(seed + 1, rows, 2)
     sample_weight = np.abs(integers(seed + 2, 1, rows))[0] if weighted else None
     convert = LAYOUTS[layout]
@@ -169,14 +172,14 @@ def test_data_of_several_blocks_have_the_same_bits(monkeypatch, layout):
 EDGES = sorted({1, 2, 3, 13, *(n + d for n in (SIMD_WIDTH, 2 * SIMD_WIDTH) for d in (-1, 0, 1))})
 
 
-def check_step(features, hidden, units, rows):
+def check_step(twin, features, hidden, units, rows):
     rng = np.random.default_rng(features * 10007 + hidden * 101 + units)
     x = rng.normal(0, 1, (rows, features)).astype(np.float32)
     y = rng.normal(0, 1, (rows, units)).astype(np.float32)
     model = network(features, units, hidden=hidden)
     model.compile(optimizer=SGD(learning_rate=1.0), loss="mse")
     before = model.get_weights()
-    value, pairs = naive.gradients(make_twin(model), x, y, "mean_squared_error")
+    value, pairs = naive.gradients(twin(model), x, y, "mean_squared_error")
     history = model.fit(x, y, batch_size=rows, verbose=0, shuffle=False)
     assert history.history["loss"] == pytest.approx([value], rel=1e-5)
     for old, new, exact in zip(before, model.get_weights(), naive.flatten(pairs), strict=True):
@@ -185,19 +188,19 @@ def check_step(features, hidden, units, rows):
 
 
 @pytest.mark.parametrize("width", EDGES)
-def test_a_step_at_the_edges_of_tiles(width):
-    check_step(width, 3, 2, 7)
-    check_step(3, width, 2, 7)
-    check_step(3, 2, width, 7)
-    check_step(width, width, width, 5)
+def test_a_step_at_the_edges_of_tiles(twin, width):
+    check_step(twin, width, 3, 2, 7)
+    check_step(twin, 3, width, 2, 7)
+    check_step(twin, 3, 2, width, 7)
+    check_step(twin, width, width, width, 5)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 16, 17, 23, 24, 25, 31, 37])
-def test_a_step_on_every_height_of_tile(rows):
-    check_step(5, 7, 3, rows)
+def test_a_step_on_every_height_of_tile(twin, rows):
+    check_step(twin, 5, 7, 3, rows)
 
 
 @pytest.mark.jit_only
 @pytest.mark.parametrize(("features", "hidden", "units"), [(127, 129, 131), (1, 257, 1), (63, 65, 64), (97, 1, 101)])
-def test_a_step_of_wide_layers(features, hidden, units):
-    check_step(features, hidden, units, 67)
+def test_a_step_of_wide_layers(twin, features, hidden, units):
+    check_step(twin, features, hidden, units, 67)

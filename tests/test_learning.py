@@ -201,6 +201,23 @@ def test_predictions_have_the_same_bits_for_any_batch_size():
     assert model(x[4:5]).tobytes() == whole[4:5].tobytes()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_split_into_calls_changes_no_bit(monkeypatch, dtype):
+    x, y = inputs(43, 6).astype(dtype), targets("real", 43, 3)
+
+    def run() -> tuple[bytes, ...]:
+        model = Sequential([Input((6,)), Dense(11, "relu"), Dense(3)], seed=9)
+        model.compile("adam", "mse")
+        losses = model.fit(x, y, batch_size=5, epochs=3, verbose=0).history["loss"]
+        return np.array(losses).tobytes(), model.predict(x, batch_size=4).tobytes(), model.predict(x[:7]).tobytes()
+
+    whole = run()
+    monkeypatch.setattr("fastmlp.engine.session.SECONDS_A_CALL", 0.0)
+    assert run() == whole
+    monkeypatch.setattr("fastmlp.engine.feed.BLOCK_FLOATS", 70)
+    assert run() == whole
+
+
 @pytest.mark.skipif(JIT_DISABLED, reason="nothing is compiled")
 def test_new_models_compile_nothing():
     from fastmlp.activations import elementwise

@@ -116,7 +116,7 @@ def test_a_popped_layer_of_another_width_is_refused():
     layer = network().pop()
     weights = layer.get_weights()
     other = Sequential([Input(shape=(7,)), Dense(3)])
-    with pytest.raises(ValueError, match="shape|features|inputs"):
+    with pytest.raises(ValueError, match=r"shape|features|inputs"):
         other.add(layer)
     assert_equal_weights(layer.get_weights(), weights)
     assert len(other.layers) == 1
@@ -288,7 +288,13 @@ def test_validation_split_takes_the_last_rows():
         model.compile(optimizer="sgd", loss="mse")
         histories.append(
             model.fit(
-                x[:rows], y[:rows], sample_weight=sample_weight[:rows], epochs=2, batch_size=3, verbose=0, **options
+                x[:rows],
+                y[:rows],
+                sample_weight=sample_weight[:rows],
+                epochs=2,
+                batch_size=3,
+                verbose=0,
+                **options,
             ).history
         )
     assert histories[0] == histories[1]
@@ -378,7 +384,6 @@ def test_evaluate_changes_nothing():
 
 def test_evaluate_adds_the_penalties():
     x, y = problem()
-    model = Sequential([Input(shape=(2,)), Dense(1, kernel_regularizer="l1_l2", bias_regularizer="l2")])
     regularizer = fastmlp.regularizers.L1L2(l1=0.1, l2=0.2)
     model = Sequential([Input(shape=(2,)), Dense(1, kernel_regularizer=regularizer)])
     model.compile(loss="mse", metrics=["mse"])
@@ -436,7 +441,12 @@ def test_metrics_of_class_numbers_equal_the_twins(k):
     x, _ = problem(rows=60)
     y = classes(60, 7)
     model = network(units=7, last="softmax")
-    chosen = ["accuracy", "sparse_categorical_accuracy", metrics.SparseTopKCategoricalAccuracy(k=k), "top_k_accuracy"]
+    chosen = [
+        "accuracy",
+        "sparse_categorical_accuracy",
+        metrics.SparseTopKCategoricalAccuracy(k=k),
+        "top_k_accuracy",
+    ]
     model.compile(loss="sparse_categorical_crossentropy", metrics=chosen)
     values = model.evaluate(x, y, batch_size=7, return_dict=True)
     out = model.predict(x)

@@ -1,7 +1,7 @@
+import naive
 import numpy as np
 import pytest
 
-import naive
 from fastmlp import Dense, Input, Sequential, datasets, losses, metrics, optimizers, regularizers
 from fastmlp.engine.epoch import run_steps
 from fastmlp.errors import TrainingDivergedError
@@ -171,7 +171,14 @@ def trained(fits, seed=4, shuffle=True, **options):
     losses_seen = []
     for epochs in fits:
         history = model.fit(
-            x, y, batch_size=BATCH, epochs=epochs, verbose=0, shuffle=shuffle, sample_weight=weights, **options
+            x,
+            y,
+            batch_size=BATCH,
+            epochs=epochs,
+            verbose=0,
+            shuffle=shuffle,
+            sample_weight=weights,
+            **options,
         )
         losses_seen += history.history["loss"]
     return model.get_weights(), losses_seen
@@ -225,6 +232,22 @@ def test_predictions_have_the_same_bits_for_any_batch_size():
     for batch in (1, 2, 5, 7, 16, 40, 1000):
         assert_same_bits([model.predict(x, batch_size=batch)], [whole])
     assert_same_bits([np.concatenate([model.predict(x[:3]), model.predict(x[3:])])], [whole])
+
+
+def test_the_split_into_calls_changes_no_bit(monkeypatch):
+    x, y, weights = problem()
+    results = []
+    for seconds in (10.0, 0.0):
+        monkeypatch.setattr("fastmlp.engine.session.SECONDS_A_CALL", seconds)
+        for given in (x, x.astype(np.float64)):
+            model = network(last="softmax")
+            model.compile(optimizer="adam", loss="mse", metrics=["mae"])
+            history = model.fit(given, y, batch_size=4, epochs=2, verbose=0, sample_weight=weights)
+            judged = model.evaluate(given, y, batch_size=4, sample_weight=weights)
+            predicted = model.predict(given, batch_size=4)
+            results.append([*model.get_weights(), predicted, *np.float32([*history.history["loss"], *judged])])
+    for result in results[1:]:
+        assert_same_bits(results[0], result)
 
 
 def test_a_batch_larger_than_the_data_is_the_data():

@@ -39,8 +39,8 @@ class Feed:
         self.columns = y.shape[1]
         # np.dtype equality is of the byte order too
         self.direct = x.dtype == np.float32 and x.flags.c_contiguous and x.flags.aligned
-        # rows that one call may cover
-        self.block = self.rows if self.direct else max(1, BLOCK_FLOATS // x.shape[1])
+        # rows that are converted at a time
+        self.block = max(1, BLOCK_FLOATS // x.shape[1])
         self._whole = Data(read_only(x), self.y, self.weights, NO_ORDER) if self.direct else None
 
     def data(self, order: NDArray[np.int64], first: int, last: int) -> tuple[Data, int]:

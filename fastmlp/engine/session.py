@@ -110,7 +110,7 @@ class Session:
         job[loops.TARGET_COLUMNS] = feed.columns
         job[loops.ITERATION] = self.iterations
         steps = -(-feed.rows // batch_size)
-        longest = max(1, feed.block // batch_size)
+        longest = steps if feed.direct else max(1, feed.block // batch_size)
         seconds_a_step = self.plan.flops_per_row * batch_size / FLOPS_A_SECOND + 1e-6
         step = 0
         while step < steps:
