@@ -187,6 +187,9 @@ def tile_fma(
                 index = row * tile.vectors + v
                 total = builder.call(fma, [factor, vectors[v], builder.extract_value(value, index)])
                 value = builder.insert_value(value, total, index)
+        # An empty statement that loads may not cross: LLVM unrolls the loop over k, and would load the factors of
+        # several k at once, which spills the accumulators.
+        builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], True)
         return value
 
     return tile(tile, left, types.intp, types.intp, right, types.intp), emit
