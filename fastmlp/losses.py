@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .errors import unknown_name
 from .kernels import vmath
 from .kernels.jit import kernel, scalar
+from .rows import paired_rows
 
 Buffer = NDArray[np.float32]
 Element = Callable[..., tuple[np.float32, np.float32]]
@@ -313,18 +314,10 @@ class Loss:
         Raises
         ------
         ValueError
-            When the shapes do not belong together.
+            When the shapes do not belong together, there is no row, or a label is no class number.
         """
-        outputs = np.ascontiguousarray(y_pred, np.float32)
-        outputs = outputs.reshape(len(outputs), -1)
-        targets = np.ascontiguousarray(y_true, np.float32).reshape(len(outputs), -1)
+        targets, outputs = paired_rows(y_true, y_pred, sparse=self.sparse)
         rows, columns = outputs.shape
-        if targets.shape != ((rows, 1) if self.sparse else outputs.shape):
-            raise ValueError(f"y_true has shape {np.shape(y_true)}, which does not fit y_pred's {np.shape(y_pred)}")
-        if self.sparse and not bool(np.all((targets >= 0) & (targets < columns) & (targets == np.floor(targets)))):
-            raise ValueError(f"y_true must hold class numbers 0 to {columns - 1}")
-        if rows == 0:
-            raise ValueError("y_true is empty; a mean needs at least one row")
         total = loss_value_and_grad(
             self.compiled_kind(False), np.float32(self.parameter), outputs.reshape(-1), targets.reshape(-1),
             np.empty(0, np.float32), rows, columns, np.empty(outputs.size, np.float32),

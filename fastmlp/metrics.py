@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .errors import unknown_name
 from .kernels.jit import kernel
+from .rows import paired_rows
 
 Buffer = NDArray[np.float32]
 Sums = NDArray[np.float64]
@@ -125,11 +126,7 @@ class Metric:
 
     def __call__(self, y_true: Any, y_pred: Any) -> float:
         """The figure for arrays of targets and outputs."""
-        outputs = np.ascontiguousarray(y_pred, np.float32)
-        outputs = outputs.reshape(len(outputs), -1)
-        targets = np.ascontiguousarray(y_true, np.float32).reshape(len(outputs), -1)
-        if targets.shape != ((len(outputs), 1) if self.sparse else outputs.shape):
-            raise ValueError(f"y_true has shape {np.shape(y_true)}, which does not fit y_pred's {np.shape(y_pred)}")
+        targets, outputs = paired_rows(y_true, y_pred, sparse=self.sparse)
         rows, columns = outputs.shape
         sums = np.zeros(self.sums_needed(columns))
         metric_update(
