@@ -323,7 +323,7 @@ class Loss:
             np.empty(0, np.float32), rows, columns, np.empty(outputs.size, np.float32),
             np.empty(outputs.size, np.float32),
         )  # fmt: skip
-        return float(total) / rows
+        return float(total / rows)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,8 @@ def rmsprop_step(
         for i in range(w.size):
             mean[i] += rest * (g[i] - mean[i])
     for i in range(w.size):
-        spread = v[i] - mean[i] * mean[i] if centered else v[i]
+        # v and mean^2 cancel where a gradient hardly changes, and rounding may leave less than nothing
+        spread = max(v[i] - mean[i] * mean[i], ZERO) if centered else v[i]
         step = rate * g[i] / np.sqrt(spread + epsilon)
         if momentum != ZERO:
             velocity[i] = momentum * velocity[i] + step

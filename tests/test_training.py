@@ -393,3 +393,10 @@ def test_after_a_divergence_the_model_trains_as_if_nothing_had_happened():
     for each in (model, other):
         each.fit(x, y, batch_size=BATCH, epochs=2, verbose=0, shuffle=False)
     assert_same_bits(model.get_weights(), other.get_weights())
+
+
+def test_centered_rmsprop_survives_a_gradient_that_hardly_changes():
+    model = Sequential([Input(shape=(1,)), Dense(1)], seed=0)
+    model.compile(optimizers.RMSprop(1e-9, centered=True), "mse")
+    history = model.fit(np.full((3200, 1), 3.0), np.full((3200, 1), 10.0), epochs=20, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
