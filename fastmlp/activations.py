@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import unknown_name
+from .errors import finite_number
 from .kernels import vmath
 from .kernels.jit import kernel, scalar
+from .names import find
 
 Buffer = NDArray[np.float32]
 Scalar = Callable[..., np.float32]
@@ -409,11 +410,6 @@ class ReLU(Activation):
     name = "relu"
 
 
-def _finite(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, got {value!r}")
-
-
 @dataclass(frozen=True)
 class ELU(Activation):
     """``a = z`` for z > 0, else ``alpha (exp(z) - 1)``."""
@@ -423,7 +419,7 @@ class ELU(Activation):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        _finite("alpha", self.alpha)
+        finite_number("alpha", self.alpha)
 
     @property
     def parameter(self) -> float:
@@ -464,7 +460,7 @@ class LeakyReLU(Activation):
     negative_slope: float = 0.2
 
     def __post_init__(self) -> None:
-        _finite("negative_slope", self.negative_slope)
+        finite_number("negative_slope", self.negative_slope)
 
     @property
     def parameter(self) -> float:
@@ -547,10 +543,4 @@ def get(identifier: str | Activation | None) -> Activation:
     """
     if identifier is None:
         return Linear()
-    if isinstance(identifier, Activation):
-        return identifier
-    if isinstance(identifier, str):
-        if identifier not in TABLE:
-            raise unknown_name("activation", identifier, TABLE)
-        return TABLE[identifier]()
-    raise TypeError(f"activation must be a name or a configured activation such as ELU(alpha=0.5), got {identifier!r}")
+    return find("activation", identifier, TABLE, Activation, "ELU(alpha=0.5)")

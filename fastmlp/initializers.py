@@ -14,7 +14,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import finite_number, unknown_name
+from .errors import finite_number
+from .names import find
 
 # The standard deviation of a standard normal variable truncated to [-2, 2].
 TRUNCATED_STDDEV = 0.87962566103423978
@@ -249,13 +250,4 @@ def get(identifier: str | Initializer) -> Initializer:
     TypeError
         Neither a name nor an initializer.
     """
-    if isinstance(identifier, Initializer):
-        return identifier
-    if not isinstance(identifier, str):
-        raise TypeError(
-            f"an initializer must be a name or an instance such as HeNormal(), got {identifier!r} "
-            f"of type {type(identifier).__name__}"
-        )
-    if identifier not in TABLE:
-        raise unknown_name("initializer", identifier, TABLE)
-    return TABLE[identifier]()
+    return find("initializer", identifier, TABLE, Initializer, "HeNormal()")

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import unknown_name
 from .kernels import vmath
 from .kernels.jit import kernel, scalar
+from .names import find
 from .rows import paired_rows
 
 Buffer = NDArray[np.float32]
@@ -377,13 +377,26 @@ class Poisson(Loss):
     target_range = (0.0, math.inf)
 
 
-def _smoothing(value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"label_smoothing must be a number from 0 to 1, got {value!r}")
+@dataclass(frozen=True)
+class _SmoothedCrossentropy(Loss):
+    """A cross-entropy of targets in [0, 1] whose labels can be smoothed."""
+
+    target_range = (0.0, 1.0)
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing <= 1:
+            raise ValueError(f"label_smoothing must be a number from 0 to 1, got {self.label_smoothing!r}")
+
+    @property
+    def parameter(self) -> float:
+        """``label_smoothing``."""
+        return self.label_smoothing
 
 
 @dataclass(frozen=True)
-class BinaryCrossentropy(Loss):
+class BinaryCrossentropy(_SmoothedCrossentropy):
     """``-(y log p + (1 - y) log(1 - p))`` for probabilities, or from logits.
 
     A sigmoid output layer under this loss is trained through its logits, which is exact where a probability
@@ -394,38 +407,16 @@ class BinaryCrossentropy(Loss):
     name = "binary_crossentropy"
     logits_of = "sigmoid"
     logits_kind = BINARY_LOGITS
-    target_range = (0.0, 1.0)
-    from_logits: bool = False
-    label_smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        _smoothing(self.label_smoothing)
-
-    @property
-    def parameter(self) -> float:
-        """``label_smoothing``."""
-        return self.label_smoothing
 
 
 @dataclass(frozen=True)
-class CategoricalCrossentropy(Loss):
+class CategoricalCrossentropy(_SmoothedCrossentropy):
     """``-sum_j y_j log p_j`` for one-hot (or soft) targets (B, N)."""
 
     kind = CATEGORICAL
     name = "categorical_crossentropy"
     logits_of = "softmax"
     logits_kind = CATEGORICAL_LOGITS
-    target_range = (0.0, 1.0)
-    from_logits: bool = False
-    label_smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        _smoothing(self.label_smoothing)
-
-    @property
-    def parameter(self) -> float:
-        """``label_smoothing``."""
-        return self.label_smoothing
 
 
 @dataclass(frozen=True)
@@ -461,11 +452,4 @@ def get(identifier: str | Loss) -> Loss:
     TypeError
         For anything else.
     """
-    if isinstance(identifier, Loss):
-        return identifier
-    if isinstance(identifier, str):
-        name = ALIASES.get(identifier, identifier)
-        if name not in TABLE:
-            raise unknown_name("loss", identifier, [*TABLE, *ALIASES])
-        return TABLE[name]()
-    raise TypeError(f"loss must be a name or a loss such as Huber(delta=0.5), got {identifier!r}")
+    return find("loss", identifier, TABLE, Loss, "Huber(delta=0.5)", ALIASES)

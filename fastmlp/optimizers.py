@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import unknown_name
 from .kernels.jit import kernel
+from .names import find
 
 Buffer = NDArray[np.float32]
 Settings = NDArray[np.float64]
@@ -390,10 +390,6 @@ def get(identifier: str | Optimizer) -> Optimizer:
     TypeError
         For anything else.
     """
-    if isinstance(identifier, Optimizer):
-        return identifier
     if isinstance(identifier, str):
-        if identifier.lower() not in TABLE:
-            raise unknown_name("optimizer", identifier, TABLE)
-        return TABLE[identifier.lower()]()
-    raise TypeError(f"optimizer must be a name or an optimizer such as Adam(learning_rate=0.01), got {identifier!r}")
+        identifier = identifier.lower()
+    return find("optimizer", identifier, TABLE, Optimizer, "Adam(learning_rate=0.01)")

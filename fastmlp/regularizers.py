@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import finite_number, unknown_name
+from .errors import finite_number
 from .kernels.jit import kernel
+from .names import find
 
 
 class Regularizer(ABC):
@@ -88,16 +89,7 @@ def get(identifier: str | Regularizer | None) -> Regularizer | None:
     TypeError
         Neither a name nor a regularizer nor None.
     """
-    if identifier is None or isinstance(identifier, Regularizer):
-        return identifier
-    if not isinstance(identifier, str):
-        raise TypeError(
-            f"a regularizer must be None, a name or an instance such as L2(0.001), got {identifier!r} "
-            f"of type {type(identifier).__name__}"
-        )
-    if identifier not in TABLE:
-        raise unknown_name("regularizer", identifier, TABLE)
-    return TABLE[identifier]()
+    return None if identifier is None else find("regularizer", identifier, TABLE, Regularizer, "L2(0.001)")
 
 
 @kernel

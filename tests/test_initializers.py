@@ -105,7 +105,7 @@ def test_get_refuses_others():
     with pytest.raises(ValueError, match="unknown initializer 'he_norml': did you mean 'he_normal'"):
         initializers.get("he_norml")
     for wrong in (HeNormal, 3, None):
-        with pytest.raises(TypeError, match="an initializer must be a name or an instance such as"):
+        with pytest.raises(TypeError, match="initializer must be a name or an instance such as"):
             initializers.get(wrong)
     with pytest.raises(TypeError):
         Initializer()
