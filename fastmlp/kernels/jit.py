@@ -11,13 +11,12 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numba
 import numpy as np
 from llvmlite import binding
 from numba.core import config
-from numba.core.types.misc import unliteral
 
 from .cache import PackageCache
+from .compiler import BlockDispatcher, EntryDispatcher
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,40 +57,32 @@ def _quiet(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-def _building_block(function: F, **options: Any) -> F:
-    """Make a dispatcher that takes constants at a call site as any value of their type.
-
-    Numba would compile a callee anew for every literal argument.
-    """
-    dispatcher: Any = numba.njit(**OPTIONS, **options)(function)
-    template = dispatcher.get_call_template
-
-    def without_literals(arguments: Any, keywords: Any) -> Any:
-        return template(tuple(unliteral(argument) for argument in arguments), keywords)
-
-    dispatcher.get_call_template = without_literals
-    return dispatcher  # type: ignore[no-any-return]
+def _block(function: F, **options: Any) -> F:
+    """Make a building block; tests and array functions call it from Python, through an entry of its own."""
+    if JIT_DISABLED:
+        return _quiet(function)
+    return BlockDispatcher(function, OPTIONS | options, entry(function))  # type: ignore[return-value]
 
 
 def kernel(function: F) -> F:
-    """Compile a building block: called from other kernels (and from tests)."""
-    return _quiet(function) if JIT_DISABLED else _building_block(function)
+    """Compile a building block: called from other kernels, and for tests and array functions from Python."""
+    return _block(function)
 
 
 def scalar(function: F) -> F:
     """Compile a function of numbers that LLVM must inline, or the loop around it is not vectorised."""
-    return _quiet(function) if JIT_DISABLED else _building_block(function, forceinline=True)
+    return _block(function, forceinline=True)
 
 
 def inlined(function: F) -> F:
-    """Compile a building block that LLVM must inline, such as one that passes register tiles."""
-    return function if JIT_DISABLED else _building_block(function, forceinline=True, no_cpython_wrapper=True)
+    """Compile a building block that only kernels call and LLVM must inline, such as one that passes register tiles."""
+    return function if JIT_DISABLED else _block(function, forceinline=True)
 
 
 def entry(function: F) -> F:
     """Compile a function that Python calls; its machine code is kept between processes."""
     if JIT_DISABLED:
         return _quiet(function)
-    dispatcher: Any = numba.njit(**OPTIONS)(function)
+    dispatcher = EntryDispatcher(function, OPTIONS)
     dispatcher._cache = PackageCache(function, f"{sorted(FASTMATH)} width {SIMD_WIDTH}")
-    return dispatcher  # type: ignore[no-any-return]
+    return dispatcher  # type: ignore[return-value]
