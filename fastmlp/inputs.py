@@ -105,10 +105,3 @@ def check_sample_weight(weights: Any, rows: int) -> NDArray[np.float32]:
     if array.size and array.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {array.min()}")
     return np.ascontiguousarray(array, np.float32).reshape(rows)
-
-
-def check_count(name: str, value: Any) -> int:
-    """Return a positive integer, or raise ValueError."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    return int(value)

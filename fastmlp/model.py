@@ -11,9 +11,9 @@ from . import metrics as metrics_table
 from .engine.feed import Feed
 from .engine.plan import Plan
 from .engine.session import Session
-from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError
+from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count
 from .history import History
-from .inputs import check_count, check_sample_weight, check_x, check_y
+from .inputs import check_sample_weight, check_x, check_y
 from .layers import Dense, Input, Weights
 from .seeds import check_seed, next_seed
 
@@ -343,13 +343,12 @@ class Sequential:
     ) -> None:
         """One epoch and its validation; a diverged one is undone."""
         progress.epoch_begin(epoch)
-        kept = session.plan.network.parameters.copy()
+        session.keep()
         finite = session.train_epoch(
             feed, batch, shuffled=shuffle, watch=lambda rows: progress.update(rows, session.results())
         )
         if not finite:
-            session.plan.restore(kept)
-            session.reset_optimizer()
+            session.restore()
             raise TrainingDivergedError(
                 f"training diverged in epoch {epoch + 1}: the loss or a weight became NaN or infinite. The weights "
                 "are those from before that epoch. Try a smaller learning_rate, clipnorm=1.0, or scaled features "

@@ -10,6 +10,7 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
+from llvmlite.binding import Linkage
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase
 from numba.core.compiler_machinery import PassManager
@@ -52,6 +53,13 @@ class EntryLibrary(JITCodeLibrary):  # type: ignore[misc]
         del callees_first[self]
         self._linking_libraries = list(reversed(callees_first))
         super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        """Optimise, knowing that nobody else calls the blocks: LLVM then drops arguments that they do not use."""
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                function.linkage = "internal"
+        super()._optimize_final_module()
 
 
 def _reach(library: Any, callees_first: dict[Any, None]) -> None:
@@ -105,10 +113,10 @@ class BlockDispatcher(CPUDispatcher):  # type: ignore[misc]
     options : dict
         Numba's options.
     from_python : callable
-        What a call from Python runs.
+        What a call from Python runs: an entry.
     """
 
-    def __init__(self, function: Callable[..., Any], options: dict[str, Any], from_python: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any], from_python: Any) -> None:
         super().__init__(
             py_func=function,
             targetoptions={"nopython": True, "no_cpython_wrapper": True, **options},
@@ -119,6 +127,14 @@ class BlockDispatcher(CPUDispatcher):  # type: ignore[misc]
     def __call__(self, *arguments: Any) -> Any:
         """Run the kernel from Python."""
         return self._from_python(*arguments)
+
+    def inspect_asm(self, signature: Any = None) -> Any:
+        """Return the assembly of what a call from Python runs."""
+        return self._from_python.inspect_asm(signature)
+
+    def inspect_llvm(self, signature: Any = None) -> Any:
+        """Return LLVM's code, optimised, of what a call from Python runs."""
+        return self._from_python.inspect_llvm(signature)
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """Compile for a call; a constant is a value of its type, not a signature of its own."""
@@ -144,9 +160,7 @@ class EntryDispatcher(CPUDispatcher):  # type: ignore[misc]
     """
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
-        super().__init__(
-            py_func=function, targetoptions={"nopython": True, **options}, pipeline_class=EntryCompiler
-        )
+        super().__init__(py_func=function, targetoptions={"nopython": True, **options}, pipeline_class=EntryCompiler)
 
     def compile(self, sig: Any) -> Any:
         """Compile for a signature; the collector would search Numba's many live objects in vain again and again."""

@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 # with one Newton step, which gives a vector body and its remainder different bits and 1/inf a NaN, and "nsz"
 # loses tanh(-0). Sums that should be vectors say so in their source.
 FASTMATH = {"contract"}
-OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True, "_nrt": False}
 
 JIT_DISABLED = bool(config.DISABLE_JIT)
 
@@ -61,7 +61,7 @@ def _block(function: F, **options: Any) -> F:
     """Make a building block; tests and array functions call it from Python, through an entry of its own."""
     if JIT_DISABLED:
         return _quiet(function)
-    return BlockDispatcher(function, OPTIONS | options, entry(function))  # type: ignore[return-value]
+    return BlockDispatcher(function, OPTIONS | options, entry(function))
 
 
 def kernel(function: F) -> F:
@@ -84,5 +84,7 @@ def entry(function: F) -> F:
     if JIT_DISABLED:
         return _quiet(function)
     dispatcher = EntryDispatcher(function, OPTIONS)
-    dispatcher._cache = PackageCache(function, f"{sorted(FASTMATH)} width {SIMD_WIDTH}")
-    return dispatcher  # type: ignore[return-value]
+    # an entry of the cache is named by the function and made from the package's sources
+    if function.__module__.startswith(f"{__package__.partition('.')[0]}.") and function.__closure__ is None:
+        dispatcher._cache = PackageCache(function, f"{sorted(FASTMATH)} width {SIMD_WIDTH}")
+    return dispatcher
