@@ -28,6 +28,8 @@ SGD_KIND, ADAM_KIND, RMSPROP_KIND = range(3)
 RATE, DECAY, FIRST, REST, SMALL, OPTION, FACTORS = range(7)
 
 ZERO = np.float32(0)
+# exp of it is below half a unit in the last place of 1
+SMALLEST_EXPONENT = -40.0
 
 
 @kernel
@@ -114,6 +116,15 @@ def rmsprop_step(
 
 
 @kernel
+def rest_of_power(beta: float, iteration: int) -> float:
+    """Return ``1 - beta^iteration``; the power is skipped where 1 is the nearest number, and slow near underflow."""
+    if beta == 0:
+        return 1.0
+    exponent = iteration * math.log(beta)
+    return 1.0 if exponent < SMALLEST_EXPONENT else -math.expm1(exponent)
+
+
+@kernel
 def step_factors(kind: int, settings: Settings, iteration: int, factors: Buffer) -> None:
     """Write what the settings come to in one step, for :func:`optimizer_step`.
 
@@ -131,9 +142,8 @@ def step_factors(kind: int, settings: Settings, iteration: int, factors: Buffer)
     rate = settings[LEARNING_RATE]
     factors[DECAY] = np.float32(rate * settings[WEIGHT_DECAY])
     if kind == ADAM_KIND:
-        beta_1, beta_2 = settings[MOMENTUM], settings[SECOND]
-        rate *= math.sqrt(1 - beta_2**iteration) / (1 - beta_1**iteration)
-        factors[FIRST] = np.float32(1 - beta_1)
+        rate *= math.sqrt(rest_of_power(settings[SECOND], iteration)) / rest_of_power(settings[MOMENTUM], iteration)
+        factors[FIRST] = np.float32(1 - settings[MOMENTUM])
     else:
         factors[FIRST] = np.float32(settings[MOMENTUM])
     factors[RATE] = np.float32(rate)

@@ -32,7 +32,9 @@ FLOPS_A_THREAD_AND_RUN = 20_000_000
 MOST_BLOCKS = 256
 
 NOTHING = np.empty(0, np.float32)
-NO_SUMS = np.zeros((0, 2))
+# what stands for them where nothing is judged or changed
+UNJUDGED = t.Objective(np.zeros(1, np.float32), np.zeros((0, 2), np.int64), np.zeros(0))
+UNCHANGED = t.Update(NOTHING, NOTHING, np.zeros(0), np.zeros(FACTORS, np.float32), np.zeros((0, 2)))
 Watch = Callable[[int], None]
 
 
@@ -52,8 +54,8 @@ class Session:
         self.seed = np.uint64(seed)
         self.epochs_trained = 0
         self.iterations = 0
-        self._objective = t.Objective(np.zeros(1, np.float32), np.zeros((0, 2), np.int64), np.zeros(0))
-        self._update = t.Update(NOTHING, NOTHING, np.zeros(0), np.zeros(FACTORS, np.float32), NO_SUMS)
+        self._objective = UNJUDGED
+        self._update = UNCHANGED
         self._optimizer: Optimizer | None = None
         self._job = np.zeros(t.JOB_FIELDS, np.int64)
         self._metrics: list[tuple[str, Metric, int]] = []
@@ -135,10 +137,7 @@ class Session:
         if self._update.gradients.size != needed:
             self._update = self._update._replace(gradients=aligned(needed))
 
-    def _run(
-        self, mode: int, feed: Feed, batch_size: int, order: NDArray[np.int64], out: NDArray[np.float32], watch: Watch
-    ) -> None:
-        training = mode == t.TRAIN
+    def _run(self, feed: Feed, batch_size: int, order: NDArray[np.int64], watch: Watch, *, training: bool) -> None:
         cut = cut_batch(self.plan, batch_size, training=training)
         size = batch_size if training else cut.block
         steps = -(-feed.rows // size)
@@ -146,14 +145,15 @@ class Session:
         flops = (self.plan.training_flops if training else self.plan.forward_flops) * size
         if training:
             pieces = shares = -(-size // cut.piece)
-            threads = _threads(min(shares, cut.shards or shares), flops / FLOPS_A_THREAD_AND_STEP, flops * steps)
+            threads = threads_for(min(shares, cut.shards or shares), flops / FLOPS_A_THREAD_AND_STEP, flops * steps)
         else:
             longest = min(longest, MOST_BLOCKS)
             pieces = shares = min(longest, steps)
-            threads = _threads(shares, shares, flops * steps)
+            threads = threads_for(shares, shares, flops * steps)
         job, sums = self._job, self._sums
         sums[...] = 0
-        job[t.MODE], job[t.BATCH_SIZE], job[t.SAMPLES], job[t.ITERATION] = mode, size, feed.rows, self.iterations
+        job[t.MODE] = t.TRAIN if training else t.EVALUATE
+        job[t.BATCH_SIZE], job[t.SAMPLES], job[t.ITERATION] = size, feed.rows, self.iterations
         seconds_a_step = flops / FLOPS_A_SECOND + 1e-6
         step = 0
         with Team(threads) as team:
@@ -168,7 +168,7 @@ class Session:
                 job[t.FIRST_STEP], job[t.LAST_STEP] = step, stop
                 job[t.ORIGIN], job[t.SHUFFLED] = origin, data.order.size > 0
                 begun = time.perf_counter()
-                self._call(team, space, data, out)
+                self._call(team, space, data)
                 seconds_a_step = (time.perf_counter() - begun) / (stop - step)
                 self.iterations = int(job[t.ITERATION])
                 if sums[t.DIVERGED]:
@@ -176,11 +176,11 @@ class Session:
                 step = stop
                 watch(last)
 
-    def _call(self, team: Team, space: t.Workspace, data: t.Data, out: NDArray[np.float32]) -> None:
+    def _call(self, team: Team, space: t.Workspace, data: t.Data) -> None:
         """Lead one compiled call, and have the team help."""
         sync = np.zeros(SYNC_WORDS, np.int64)
         arguments = (
-            self.plan.network, space, self._objective, self._update, data, self._job, self._sums, out, sync
+            self.plan.network, space, self._objective, self._update, data, self._job, self._sums, NOTHING, sync
         )  # fmt: skip
         if team.size > 1:
             team.help(run_steps, (*arguments, True), team.size - 1)
@@ -202,7 +202,7 @@ class Session:
             order = np.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
         with self._lock:
-            self._run(t.TRAIN, feed, batch_size, order, NOTHING, watch)
+            self._run(feed, batch_size, order, watch, training=True)
             self.epochs_trained += 1
             if self._sums[t.DIVERGED]:
                 return False
@@ -213,22 +213,15 @@ class Session:
     def evaluate(self, feed: Feed, batch_size: int) -> dict[str, float]:
         """Return the loss (with penalties) and the metrics over every row."""
         with self._lock:
-            self._run(t.EVALUATE, feed, batch_size, NO_ORDER, NOTHING, lambda rows: None)
+            self._run(feed, batch_size, NO_ORDER, lambda rows: None, training=False)
             logs = self.results()
         if self._job[t.PENALISED]:
             logs["loss"] += float(penalties(self.plan.network))
         return logs
 
-    def predict(self, feed: Feed, batch_size: int) -> NDArray[np.float32]:
-        """Return the outputs (n, N)."""
-        out = np.empty(feed.rows * self.plan.units, np.float32)
-        with self._lock:
-            self._run(t.PREDICT, feed, batch_size, NO_ORDER, out, lambda rows: None)
-        return out.reshape(feed.rows, self.plan.units)
 
-
-def _threads(shares: int, by_step: float, flops: float) -> int:
-    """How many threads to use for so many shares of work, for a run of so many flops."""
+def threads_for(shares: int, by_step: float, flops: float) -> int:
+    """Return how many threads to use: for so many shares, as a step has work for, for a run of so many flops."""
     if JIT_DISABLED:
         return 1
-    return max(1, min(get_num_threads(), shares, int(by_step), int(flops / FLOPS_A_THREAD_AND_RUN)))
+    return int(max(1, min(get_num_threads(), shares, by_step, flops / FLOPS_A_THREAD_AND_RUN)))

@@ -19,7 +19,7 @@ tile's rows onto few cache sets.
 import numpy as np
 from numpy.typing import NDArray
 
-from .jit import SIMD_WIDTH, inlined, kernel
+from .jit import SIMD_WIDTH, inlined, kernel, shape_function
 from .simd import (
     TileShape,
     tile_add_row,
@@ -56,19 +56,19 @@ CACHE_LINE = 16
 LONG_ROW = 128
 
 
-@kernel
+@shape_function
 def padded_rows(rows: int) -> int:
     """Round up a number of rows to what the tile heights add up to."""
     return max(LOW_ROWS, -(-rows // GRANULE) * GRANULE) if rows else 0
 
 
-@kernel
+@shape_function
 def padded_columns(columns: int) -> int:
     """Round up a number of columns to whole vectors."""
     return -(-columns // SIMD_WIDTH) * SIMD_WIDTH
 
 
-@kernel
+@shape_function
 def leading_dimension(columns: int) -> int:
     """Elements from one row to the next: whole vectors, and an odd number of cache lines for long rows."""
     padded = padded_columns(columns)
@@ -78,7 +78,7 @@ def leading_dimension(columns: int) -> int:
     return padded
 
 
-@kernel
+@shape_function
 def next_height(left: int) -> int:
     """Return how many of the ``left`` rows the next tile takes, so that no rest is lower than ``LOW_ROWS``."""
     if left == TALL_ROWS + GRANULE or (MIDDLE_ROWS <= left < TALL_ROWS):

@@ -1,8 +1,9 @@
 """The one place that says how kernels are compiled: flags, caching and the plain-Python mode.
 
-Four decorators: :func:`kernel` for the building blocks that other kernels call, :func:`scalar` for functions
-of one element, :func:`inlined` for what only kernels can call (its arguments stay in registers), and
-:func:`entry` for what Python calls, the only ones that are cached (a cached entry contains its callees).
+Five decorators: :func:`kernel` for the building blocks that other kernels call, :func:`shape_function` for sizes,
+:func:`scalar` for functions of one element, :func:`inlined` for what only kernels can call (its arguments stay
+in registers), and :func:`entry` for what Python calls, the only ones that are cached (a cached entry contains
+its callees).
 Nothing is compiled at import.
 """
 
@@ -57,16 +58,21 @@ def _quiet(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-def _block(function: F, **options: Any) -> F:
+def _block(function: F, from_python: F | None = None, **options: Any) -> F:
     """Make a building block; tests and array functions call it from Python, through an entry of its own."""
     if JIT_DISABLED:
         return _quiet(function)
-    return BlockDispatcher(function, OPTIONS | options, entry(function))
+    return BlockDispatcher(function, OPTIONS | options, from_python or entry(function))
 
 
 def kernel(function: F) -> F:
     """Compile a building block: called from other kernels, and for tests and array functions from Python."""
     return _block(function)
+
+
+def shape_function(function: F) -> F:
+    """Compile a building block on a few integers; Python, which needs it for sizes, runs the function as it is."""
+    return function if JIT_DISABLED else _block(function, from_python=function)
 
 
 def scalar(function: F) -> F:
