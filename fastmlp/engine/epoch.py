@@ -1,6 +1,6 @@
-"""The compiled loops: steps of training, evaluation and prediction, interpreting a plan, by one or more threads.
+"""The compiled loops: steps of training and evaluation, interpreting a plan, by one or more threads.
 
-One entry serves all three, so that a process compiles or loads the engine once. A call runs without the GIL
+One entry serves both, so that a process compiles or loads the engine once. A call runs without the GIL
 and without an allocation; Python may look up between calls. Neither the split into calls nor the number of
 threads changes a bit: work is cut by shape alone, and sums over rows are added piece by piece in their order.
 
@@ -16,37 +16,36 @@ from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, kernel
 from ..optimizers import step_factors
 from .parameters import PENALTY, change_by_norm, change_parameters, norms_to_factors, shard_pieces, whole_gradients
-from .rows import activate, compact, forward, gather, item_gradient, judge, train_rows
+from .rows import forward, gather, item_gradient, judge, train_rows
 from .tables import (
+    ARRIVED,
     AT,
     BATCH_SIZE,
     BLOCK,
     BY_NORM,
     CAPACITY,
     CLIPS,
+    COMMAND,
     DIVERGED,
     FIRST_STEP,
     ITERATION,
+    JOINED,
     LAST_STEP,
     LOSS_SUM,
     METRIC_SUMS,
     MODE,
+    NEXT,
     OPTIMIZER,
-    OUT,
-    OUT_STRIDE,
     PENALISED,
     PIECE,
     PIECE_LOSS,
     PIECE_METRICS,
-    PREDICT,
     ROW_SUM,
     SAMPLES,
     SHARDS,
     THREADS,
     TRAIN,
-    UNITS,
     Data,
-    Float32,
     Float64,
     Int64,
     Network,
@@ -54,10 +53,6 @@ from .tables import (
     Update,
     Workspace,
 )
-
-# Words that threads share, each in a cache line (or two) of its own: what to do, how many have come to help,
-# how many have finished, and the next block that nobody has taken.
-COMMAND, JOINED, ARRIVED, NEXT, SYNC_WORDS = 0, 16, 32, 48, 64
 
 # A command is one word, so that nobody reads half of it: a kind, the size of the team, the step, and a number
 # that no two neighbouring commands share.
@@ -132,13 +127,10 @@ def share_blocks(
     objective: Objective,
     data: Data,
     job: Int64,
-    out: Float32,
     sync: Words,
     rank: int,
 ) -> None:
-    """One thread's part of an evaluation or prediction: blocks that nobody has taken yet, one after the other."""
-    last = network.layers.shape[0] - 1
-    layer = network.layers[last]
+    """One thread's part of an evaluation: blocks that nobody has taken yet, one after the other."""
     slab, begin = rank * job[BLOCK], job[FIRST_STEP] * job[BATCH_SIZE]
     end = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES])
     block = atomic_add(sync, NEXT, 1)
@@ -147,15 +139,8 @@ def share_blocks(
         rows = min(job[BLOCK], end - first)
         padded = min(padded_rows(rows), job[CAPACITY] - slab)
         gather(network, space, data, job, first, slab, rows)
-        forward(network, space, job, slab, padded, False)
-        if job[MODE] == PREDICT:
-            activate(network, space, job, last, slab, padded, False)
-            compact(
-                space.rows, layer[OUT] * job[CAPACITY] + slab * layer[OUT_STRIDE], layer[OUT_STRIDE], rows,
-                layer[UNITS], out[first * layer[UNITS] :],
-            )  # fmt: skip
-        else:
-            judge(network, space, objective, data, job, rank, first, slab, rows, rows, block)
+        forward(network, space.rows, space.slopes, job[CAPACITY], slab, padded, False)
+        judge(network, space, objective, data, job, rank, first, slab, rows, rows, block)
         block = atomic_add(sync, NEXT, 1)
 
 
@@ -235,19 +220,17 @@ def sweep(
     data: Data,
     job: Int64,
     sums: Float64,
-    out: Float32,
     sync: Words,
 ) -> None:
-    """Lead an evaluation or prediction of the rows of the steps ``FIRST_STEP`` to ``LAST_STEP``."""
+    """Lead an evaluation of the rows of the steps ``FIRST_STEP`` to ``LAST_STEP``."""
     team = team_size(sync, job)
     if team > 1:
         publish(sync, SHARE_BLOCKS, team, 0)
-    share_blocks(network, space, objective, data, job, out, sync, 0)
+    share_blocks(network, space, objective, data, job, sync, 0)
     await_team(sync, team)
     rows = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - job[FIRST_STEP] * job[BATCH_SIZE]
-    if job[MODE] != PREDICT:
-        add_pieces(space, sums, -(-rows // job[BLOCK]))
-        sums[ROW_SUM] += rows
+    add_pieces(space, sums, -(-rows // job[BLOCK]))
+    sums[ROW_SUM] += rows
 
 
 @kernel
@@ -258,7 +241,6 @@ def assist(
     update: Update,
     data: Data,
     job: Int64,
-    out: Float32,
     sync: Words,
 ) -> None:
     """Do a helper's part of what the leader publishes, until it says to finish."""
@@ -287,7 +269,7 @@ def assist(
             elif kind == SHARE_SCALED_ITEMS:
                 change_by_norm(network, update, job, rank, team)
             else:
-                share_blocks(network, space, objective, data, job, out, sync, rank)
+                share_blocks(network, space, objective, data, job, sync, rank)
             atomic_add(sync, ARRIVED, 1)
 
 
@@ -300,7 +282,6 @@ def run_steps(
     data: Data,
     job: Int64,
     sums: Float64,
-    out: Float32,
     sync: Words,
     helper: bool,
 ) -> None:
@@ -312,18 +293,16 @@ def run_steps(
         The numbers of the run; ``ITERATION`` counts on.
     sums : float64 buffer
         Running sums of the epoch; a loss that is not finite sets ``DIVERGED`` and ends the run.
-    out : float32 buffer
-        In prediction the outputs (n, N) of all rows; otherwise empty.
     sync : int64 (SYNC_WORDS,)
         Zeros, the same for the leader and its helpers, and anew for each run.
     helper : bool
         Whether this thread helps; it returns when the leader has finished.
     """
     if helper:
-        assist(network, space, objective, update, data, job, out, sync)
+        assist(network, space, objective, update, data, job, sync)
         return
     if job[MODE] == TRAIN:
         train(network, space, objective, update, data, job, sums, sync)
     else:
-        sweep(network, space, objective, data, job, sums, out, sync)
+        sweep(network, space, objective, data, job, sums, sync)
     publish(sync, FINISH, 0, 0)

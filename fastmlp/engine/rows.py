@@ -91,27 +91,38 @@ def gather_targets(data: Data, job: Int64, first: int, rows: int, targets: Float
 
 
 @kernel
-def activate(network: Network, space: Workspace, job: Int64, index: int, slab: int, rows: int, training: bool) -> None:
+def activate(
+    network: Network,
+    activations: Float32,
+    slopes: Float32,
+    capacity: int,
+    index: int,
+    slab: int,
+    rows: int,
+    training: bool,
+) -> None:
     """``a = f(z)`` of one layer in place, in training with slopes; padding columns of a become zero."""
     layer = network.layers[index]
     stride, units = layer[OUT_STRIDE], layer[UNITS]
-    out = layer[OUT] * job[CAPACITY] + slab * stride
+    out = layer[OUT] * capacity + slab * stride
     if layer[ACTIVATION] == SOFTMAX:
-        softmax_forward(space.rows, out, stride, rows, units)
+        softmax_forward(activations, out, stride, rows, units)
     else:
         elementwise(
-            layer[ACTIVATION], network.activation_parameters[index], space.rows, out, space.slopes, out,
+            layer[ACTIVATION], network.activation_parameters[index], activations, out, slopes, out,
             rows * stride, training,
         )  # fmt: skip
     # f(0) may not be 0, and the weights' gradient reads whole vectors of a row
-    if units < layer[COLUMNS] and space.rows[out + units] != 0:
+    if units < layer[COLUMNS] and activations[out + units] != 0:
         for row in range(rows):
             for j in range(out + row * stride + units, out + row * stride + layer[COLUMNS]):
-                space.rows[j] = 0
+                activations[j] = 0
 
 
 @kernel
-def forward(network: Network, space: Workspace, job: Int64, slab: int, rows: int, training: bool) -> None:
+def forward(
+    network: Network, activations: Float32, slopes: Float32, capacity: int, slab: int, rows: int, training: bool
+) -> None:
     """``z = x w + b``, ``a = f(z)`` layer by layer; in training ``slopes = f'(z)``. The last z is left as it is.
 
     ``rows`` is padded; what stands in padding rows is finite or not, and used by nothing.
@@ -119,21 +130,21 @@ def forward(network: Network, space: Workspace, job: Int64, slab: int, rows: int
     last = network.layers.shape[0] - 1
     for index in range(last + 1):
         layer = network.layers[index]
-        left = layer[LEFT] * job[CAPACITY] + slab * layer[LEFT_STRIDE]
-        out = layer[OUT] * job[CAPACITY] + slab * layer[OUT_STRIDE]
+        left = layer[LEFT] * capacity + slab * layer[LEFT_STRIDE]
+        out = layer[OUT] * capacity + slab * layer[OUT_STRIDE]
         if layer[NARROW]:
             narrow_forward(
-                network.parameters, layer[BIAS], space.rows, left, layer[LEFT_STRIDE], network.parameters,
-                layer[KERNEL], layer[PANEL_COLUMNS], layer[UNITS], space.rows, out, layer[OUT_STRIDE], rows,
+                network.parameters, layer[BIAS], activations, left, layer[LEFT_STRIDE], network.parameters,
+                layer[KERNEL], layer[PANEL_COLUMNS], layer[UNITS], activations, out, layer[OUT_STRIDE], rows,
             )  # fmt: skip
         else:
             rows_product(
-                network.parameters, layer[BIAS], space.rows, left, layer[LEFT_STRIDE], network.parameters,
-                layer[KERNEL], layer[PANEL_ROWS], layer[INPUTS], layer[COLUMNS], space.rows, out, layer[OUT_STRIDE],
+                network.parameters, layer[BIAS], activations, left, layer[LEFT_STRIDE], network.parameters,
+                layer[KERNEL], layer[PANEL_ROWS], layer[INPUTS], layer[COLUMNS], activations, out, layer[OUT_STRIDE],
                 rows,
             )  # fmt: skip
         if index < last:
-            activate(network, space, job, index, slab, rows, training)
+            activate(network, activations, slopes, capacity, index, slab, rows, training)
 
 
 @kernel
@@ -182,10 +193,10 @@ def judge(
     if logits:
         compact(space.rows, out, stride, rows, units, outputs)
         if metrics:
-            activate(network, space, job, index, slab, padded, False)
+            activate(network, space.rows, space.slopes, job[CAPACITY], index, slab, padded, False)
             compact(space.rows, out, stride, rows, units, predictions)
     else:
-        activate(network, space, job, index, slab, padded, training)
+        activate(network, space.rows, space.slopes, job[CAPACITY], index, slab, padded, training)
         compact(space.rows, out, stride, rows, units, outputs)
     sums[PIECE_LOSS] = loss_value_and_grad(
         job[LOSS_KIND], objective.loss_parameter[0], outputs, targets, weights, rows, units, batch, values, gradient
@@ -311,7 +322,7 @@ def train_rows(
     """
     padded = min(padded_rows(rows), job[CAPACITY] - slab)
     gather(network, space, data, job, start + first, slab, rows)
-    forward(network, space, job, slab, padded, True)
+    forward(network, space.rows, space.slopes, job[CAPACITY], slab, padded, True)
     for row in range(0, rows, job[PIECE]):
         judge(
             network, space, objective, data, job, rank, start + first + row, slab + row, min(job[PIECE], rows - row),

@@ -14,7 +14,7 @@ from ..metrics import Metric
 from ..optimizers import FACTORS, Optimizer
 from ..threads import Team, get_num_threads
 from . import tables as t
-from .epoch import SYNC_WORDS, run_steps
+from .epoch import run_steps
 from .feed import NO_ORDER, Feed
 from .parameters import GROUP, penalties
 from .plan import Plan, aligned
@@ -32,9 +32,6 @@ FLOPS_A_THREAD_AND_RUN = 20_000_000
 MOST_BLOCKS = 256
 
 NOTHING = np.empty(0, np.float32)
-# what stands for them where nothing is judged or changed
-UNJUDGED = t.Objective(np.zeros(1, np.float32), np.zeros((0, 2), np.int64), np.zeros(0))
-UNCHANGED = t.Update(NOTHING, NOTHING, np.zeros(0), np.zeros(FACTORS, np.float32), np.zeros((0, 2)))
 Watch = Callable[[int], None]
 
 
@@ -54,8 +51,8 @@ class Session:
         self.seed = np.uint64(seed)
         self.epochs_trained = 0
         self.iterations = 0
-        self._objective = UNJUDGED
-        self._update = UNCHANGED
+        self._objective = t.Objective(np.zeros(1, np.float32), np.zeros((0, 2), np.int64), np.zeros(0))
+        self._update = t.Update(NOTHING, NOTHING, np.zeros(0), np.zeros(FACTORS, np.float32), np.zeros((0, 2)))
         self._optimizer: Optimizer | None = None
         self._job = np.zeros(t.JOB_FIELDS, np.int64)
         self._metrics: list[tuple[str, Metric, int]] = []
@@ -178,9 +175,9 @@ class Session:
 
     def _call(self, team: Team, space: t.Workspace, data: t.Data) -> None:
         """Lead one compiled call, and have the team help."""
-        sync = np.zeros(SYNC_WORDS, np.int64)
+        sync = np.zeros(t.SYNC_WORDS, np.int64)
         arguments = (
-            self.plan.network, space, self._objective, self._update, data, self._job, self._sums, NOTHING, sync
+            self.plan.network, space, self._objective, self._update, data, self._job, self._sums, sync
         )  # fmt: skip
         if team.size > 1:
             team.help(run_steps, (*arguments, True), team.size - 1)

@@ -24,7 +24,7 @@ OFFSET, SIZE, TRAINABLE, VARIABLE_FIELDS = range(4)
 # updates: ROWS rows of the panel at COLUMN of a kernel, or (ROWS = 0) some columns of a bias.
 LAYER, VARIABLE, AT, COUNT, COLUMN, ROW, ROWS, ITEM_FIELDS = range(8)
 
-TRAIN, EVALUATE, PREDICT = range(3)
+TRAIN, EVALUATE = range(2)
 UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
 
 # The job's numbers.
@@ -38,6 +38,11 @@ LOSS_SUM, ROW_SUM, DIVERGED, METRIC_SUMS = range(4)
 
 # Sums of a piece of rows: the loss, then the metrics'.
 PIECE_LOSS, PIECE_METRICS = range(2)
+
+
+# Words that threads share, each in a cache line (or two) of its own: what to do, how many have come to help,
+# how many have finished, and the next block that nobody has taken.
+COMMAND, JOINED, ARRIVED, NEXT, SYNC_WORDS = 0, 16, 32, 48, 64
 
 
 class Network(NamedTuple):
