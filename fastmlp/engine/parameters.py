@@ -30,8 +30,8 @@ from .tables import (
 )
 
 # Floats of neighbouring items that are updated at once: with the weights and Adam's moments of the same place
-# they fill half of a first-level cache.
-GROUP = 3072
+# they fit a first-level cache.
+GROUP = 1536
 
 SQUARED_NORM, PENALTY = range(2)
 
