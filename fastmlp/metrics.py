@@ -21,10 +21,10 @@ BINARY, CATEGORICAL, SPARSE, TOP_K, SPARSE_TOP_K, SQUARED, ABSOLUTE, R2_KIND = r
 
 
 @kernel
-def _top_k_hits(outputs: Buffer, targets: Buffer, rows: int, columns: int, sparse: bool, k: int) -> int:
+def _top_k_hits(outputs: Buffer, targets: Buffer, rows: int, columns: int, sparse: bool, k: int, argmax: bool) -> int:
     """Count the rows whose true class has fewer than k classes above it.
 
-    An equal output counts as above when its index is lower, as in a stable sort; with k = 1 this is argmax.
+    An equal output is not above (Keras' in_top_k), but with ``argmax`` it is where its index is lower.
     """
     hits = 0
     for row in range(rows):
@@ -40,7 +40,7 @@ def _top_k_hits(outputs: Buffer, targets: Buffer, rows: int, columns: int, spars
         above = 0
         for j in range(columns):
             other = outputs[start + j]
-            if other > own or (other == own and j < label):
+            if other > own or (argmax and other == own and j < label):
                 above += 1
         if above < k and own == own:
             hits += 1
@@ -75,7 +75,8 @@ def metric_update(
     total = np.float64(0)
     if kind == BINARY:
         for i in range(size):
-            if (outputs[i] > parameter) == (targets[i] > 0.5):
+            decision = np.float32(1) if outputs[i] > parameter else np.float32(0)
+            if decision == targets[i]:
                 total += 1
         sums[first] += total
         sums[first + 1] += size
@@ -97,14 +98,15 @@ def metric_update(
                 sums[at + 2] += difference * difference
     else:
         sparse = kind == SPARSE or kind == SPARSE_TOP_K
-        k = int(parameter) if (kind == TOP_K or kind == SPARSE_TOP_K) else 1
-        sums[first] += _top_k_hits(outputs, targets, rows, columns, sparse, k)
+        argmax = kind == CATEGORICAL or kind == SPARSE
+        k = 1 if argmax else int(parameter)
+        sums[first] += _top_k_hits(outputs, targets, rows, columns, sparse, k, argmax)
         sums[first + 1] += rows
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure over all rows of an epoch; ``display_name`` is its key in the history."""
+    """A figure over all rows of an epoch; ``name`` is its key in the history, unless it was given by another one."""
 
     kind: ClassVar[int]
     name: ClassVar[str]
@@ -137,7 +139,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class BinaryAccuracy(Metric):
-    """Share of outputs on the right side of ``threshold``."""
+    """Share of targets that equal 1 where the output is above ``threshold``, else 0."""
 
     kind = BINARY
     name = "binary_accuracy"
@@ -173,7 +175,7 @@ def _positive(k: int) -> None:
 
 @dataclass(frozen=True)
 class TopKCategoricalAccuracy(Metric):
-    """Share of rows whose true class is among the ``k`` largest outputs."""
+    """Share of rows whose true class is among the ``k`` largest outputs; all that tie with the k-th are."""
 
     kind = TOP_K
     name = "top_k_categorical_accuracy"
@@ -287,8 +289,8 @@ def check(identifier: str | Metric) -> str | Metric:
 def resolve(identifier: str | Metric, *, sparse: bool, columns: int) -> tuple[str, Metric]:
     """Return the history key and the metric for a name, given targets and the number of outputs.
 
-    ``accuracy`` is binary for one output, sparse for class numbers, else categorical, as in Keras;
-    ``top_k_accuracy`` likewise.
+    ``accuracy`` is sparse for class numbers, else binary for one output, else categorical, as in Keras;
+    ``top_k_accuracy`` is sparse or categorical.
 
     Raises
     ------

@@ -42,6 +42,27 @@ def test_top_k(k):
     assert metrics.TopKCategoricalAccuracy(k)(ONE_HOT, OUTPUTS) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_classes_that_tie_with_the_k_th_are_among_the_top_k(k):
+    outputs = np.array([[0.5, 0.5, 0], [0.5, 0.5, 0], [0.2, 0.2, 0.6], [1 / 3, 1 / 3, 1 / 3]])
+    labels = np.array([0, 1, 1, 2])
+    expected = naive.METRICS["sparse_top_k_categorical_accuracy"](labels, outputs, k)
+    assert metrics.SparseTopKCategoricalAccuracy(k)(labels, outputs) == expected == (0.75 if k == 1 else 1)
+    assert metrics.TopKCategoricalAccuracy(k)(np.eye(3)[labels], outputs) == expected
+
+
+def test_of_equal_outputs_the_first_is_the_answer():
+    outputs, labels = [[0.5, 0.5, 0], [0.5, 0.5, 0]], [0, 1]
+    assert metrics.SparseCategoricalAccuracy()(labels, outputs) == 0.5
+    assert metrics.CategoricalAccuracy()(np.eye(3)[labels], outputs) == 0.5
+
+
+@pytest.mark.parametrize("y", [[0.7, 0.2, 1.0, 0.0], [-1.0, 1.0, -1.0, 1.0], [0, 1, 0, 1]])
+def test_binary_accuracy_compares_targets_as_they_are(y):
+    outputs = np.array([0.9, 0.8, 0.1, 0.2])
+    assert metrics.BinaryAccuracy()(y, outputs) == naive.METRICS["binary_accuracy"](np.array(y), outputs)
+
+
 def test_threshold():
     assert metrics.BinaryAccuracy(threshold=0.3)([0, 1, 1], [0.2, 0.4, 0.1]) == pytest.approx(2 / 3)
 
