@@ -311,13 +311,27 @@ def resolve(identifier: str | Metric, *, sparse: bool, columns: int) -> tuple[st
     return identifier, TABLE[ALIASES.get(identifier, identifier)]()
 
 
+def _pair(y_true: Any, y_pred: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both as float64 arrays of one shape; (n,) and (n, 1) fit, as the outputs of a model do."""
+    true, predicted = np.atleast_1d(np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64))
+    if true.ndim + predicted.ndim == 3 and true.shape[0] == predicted.shape[0] and true.size == predicted.size:
+        true, predicted = true.reshape(-1), predicted.reshape(-1)
+    if true.shape != predicted.shape:
+        raise ValueError(
+            f"y_true has shape {true.shape} and y_pred {predicted.shape}; they must be the same, or (n,) and (n, 1)"
+        )
+    if true.size == 0:
+        raise ValueError("y_true is empty; a mean needs at least one number")
+    return true, predicted
+
+
 def mean_squared_error(y_true: Any, y_pred: Any) -> float:
     """Return the mean of ``(y_true - y_pred)^2`` over all elements, in float64.
 
     Parameters
     ----------
     y_true, y_pred : array_like
-        Numbers of one shape.
+        Numbers of one shape; (n,) and (n, 1) fit.
 
     Raises
     ------
@@ -329,11 +343,7 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> float:
     >>> mean_squared_error([1, 2, 3], [1, 2, 5])
     1.3333333333333333
     """
-    true, predicted = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
-    if true.shape != predicted.shape:
-        raise ValueError(f"y_true has shape {true.shape} and y_pred {predicted.shape}; they must be the same")
-    if true.size == 0:
-        raise ValueError("y_true is empty; a mean needs at least one number")
+    true, predicted = _pair(y_true, y_pred)
     return float(np.mean((true - predicted) ** 2))
 
 
@@ -343,7 +353,5 @@ def root_mean_squared_error(y_true: Any, y_pred: Any) -> float:
     This is scikit-learn's definition for several outputs. The arguments and errors are those of
     :func:`mean_squared_error`.
     """
-    true, predicted = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
-    if true.shape == predicted.shape and true.ndim > 1 and true.size:
-        return float(np.mean(np.sqrt(np.mean((true - predicted) ** 2, axis=0))))
-    return float(np.sqrt(mean_squared_error(true, predicted)))
+    true, predicted = _pair(y_true, y_pred)
+    return float(np.mean(np.sqrt(np.mean((true - predicted) ** 2, axis=0))))

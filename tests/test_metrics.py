@@ -87,6 +87,22 @@ def test_plain_functions_equal_scikit_learns(columns):
     assert metrics.mean_squared_error(y.tolist(), p.tolist()) == pytest.approx(reference.mean_squared_error(y, p))
 
 
+@pytest.mark.parametrize("shapes", [((9,), (9, 1)), ((9, 1), (9,)), ((1,), (1, 1))], ids=str)
+def test_plain_functions_take_the_outputs_of_a_model(shapes):
+    y, p = (GENERATOR.normal(size=shape) for shape in shapes)
+    for name in ("mean_squared_error", "root_mean_squared_error"):
+        value = getattr(metrics, name)(y, p)
+        assert value == pytest.approx(getattr(reference, name)(y, p), rel=1e-12)
+
+
+@pytest.mark.parametrize("shapes", [((3,), (1, 3)), ((3,), (3, 2)), ((3, 1), (3, 1, 1)), ((3,), (3, 1, 1))], ids=str)
+def test_plain_functions_refuse_shapes_that_do_not_fit(shapes):
+    y, p = map(np.ones, shapes)
+    for function in (metrics.mean_squared_error, metrics.root_mean_squared_error):
+        with pytest.raises(ValueError, match="they must be the same"):
+            function(y, p)
+
+
 def test_plain_functions_on_lists():
     assert metrics.mean_squared_error([1, 2, 3], [1, 2, 5]) == pytest.approx(4 / 3)
     assert metrics.root_mean_squared_error([1, 2, 3], [1, 2, 5]) == pytest.approx((4 / 3) ** 0.5)
