@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import finite_number
+from .errors import check_flag, finite_number
 from .kernels import vmath
 from .kernels.jit import kernel, scalar
 from .names import find
@@ -475,6 +475,9 @@ class GELU(Activation):
     kind = GELU_EXACT
     name = "gelu"
     approximate: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag("approximate", self.approximate)
 
     @property
     def compiled_kind(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import activations, initializers, regularizers
-from .errors import NotBuiltError, check_count
+from .errors import NotBuiltError, check_count, check_flag
 from .inputs import check_array, check_finite
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Dense:
     ) -> None:
         self.units = check_count("units", units)
         self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
+        self.use_bias = check_flag("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import unknown_name
+from .errors import finite_number, unknown_name
 from .kernels.jit import kernel
 from .rows import paired_rows
 
@@ -144,6 +144,9 @@ class BinaryAccuracy(Metric):
     kind = BINARY
     name = "binary_accuracy"
     threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        finite_number("threshold", self.threshold)
 
     @property
     def parameter(self) -> float:

@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
 
-from fastmlp import Dense, Input, Sequential, losses, metrics, optimizers
+from fastmlp import (
+    Dense,
+    Input,
+    Sequential,
+    activations,
+    initializers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+)
 from fastmlp.errors import NotBuiltError, NotCompiledError
 
 ROWS = 6
@@ -547,10 +557,40 @@ def test_a_setting_spoilt_after_compile(value):
         (lambda: losses.Huber(delta=NAN), "delta"),
         (lambda: losses.BinaryCrossentropy(label_smoothing=1.5), "label_smoothing"),
         (lambda: losses.CategoricalCrossentropy(label_smoothing=-0.1), "label_smoothing"),
+        (lambda: losses.Huber(delta=1e-60), "delta"),
+        (lambda: losses.Huber(delta=1e60), "delta"),
+        (lambda: losses.CategoricalCrossentropy(label_smoothing=NAN), "label_smoothing"),
+        (lambda: metrics.BinaryAccuracy(threshold=NAN), "threshold"),
+        (lambda: activations.ELU(alpha=1e60), "alpha must be a finite number.*float32"),
+        (lambda: regularizers.L2(1e60), "l2 must be a finite number.*float32"),
+        (lambda: initializers.Constant(-1e60), "value must be a finite number.*float32"),
         (lambda: metrics.TopKCategoricalAccuracy(k=0), "k must"),
         (lambda: metrics.SparseTopKCategoricalAccuracy(k=2.5), "k must"),
     ],
 )
 def test_bad_settings_of_losses_and_metrics(make, name):
     with pytest.raises(ValueError, match=name):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: losses.Huber(delta="1"), "delta must be a finite number, got '1'"),
+        (lambda: losses.Huber(delta=True), "delta must be"),
+        (lambda: losses.CategoricalCrossentropy(label_smoothing="1"), "label_smoothing must be a number from 0 to 1"),
+        (lambda: metrics.BinaryAccuracy(threshold="1"), "threshold"),
+        # the first argument is not the smoothing
+        (lambda: losses.BinaryCrossentropy(0.1), "from_logits must be True or False, got 0.1"),
+        (lambda: losses.CategoricalCrossentropy(from_logits="no"), "from_logits"),
+        (lambda: losses.SparseCategoricalCrossentropy(0.1), "from_logits"),
+        (lambda: activations.GELU(approximate="tanh"), "approximate"),
+        (lambda: optimizers.SGD(nesterov=0.9), "nesterov"),
+        (lambda: optimizers.Adam(amsgrad="no"), "amsgrad"),
+        (lambda: optimizers.RMSprop(centered=1), "centered"),
+        (lambda: Dense(1, use_bias="no"), "use_bias"),
+    ],
+)
+def test_settings_of_another_type(make, name):
+    with pytest.raises(TypeError, match=name):
         make()
