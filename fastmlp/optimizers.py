@@ -317,7 +317,11 @@ class SGD(Optimizer):
 
 @dataclass
 class Adam(Optimizer):
-    """Adam, and AMSGrad."""
+    """Adam, and AMSGrad.
+
+    ``epsilon`` is added as in Keras, to the root of the uncorrected second moment ("epsilon hat" in the paper);
+    PyTorch adds it after the correction of the bias, which is a smaller epsilon in the first steps.
+    """
 
     kind = ADAM_KIND
     name = "adam"
@@ -350,7 +354,7 @@ class AdamW(Adam):
 
     name = "adamw"
 
-    weight_decay: float | None = field(default=0.004, kw_only=True)
+    weight_decay: float | None = 0.004  # the second argument, as in Keras
 
 
 @dataclass
