@@ -3,6 +3,7 @@
 Once a model is built, its flat parameter buffer holds the weights and a layer reads and writes them there.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,9 +105,10 @@ class Dense:
 
     def build(self, inputs: int, generator: np.random.Generator) -> None:
         """Draw initial weights for ``inputs`` features."""
-        self._own = [self.kernel_initializer((inputs, self.units), generator)]
+        weights = [self.kernel_initializer((inputs, self.units), generator)]
         if self.use_bias:
-            self._own.append(self.bias_initializer((self.units,), generator))
+            weights.append(self.bias_initializer((self.units,), generator))
+        self._own = weights  # both or none, should an initializer raise
 
     def attach(self, plan: "Plan", index: int) -> None:
         """Move the weights into a plan's parameter buffer, as its dense layer ``index``."""
@@ -149,16 +151,18 @@ class Dense:
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             When the number of arrays or a shape is not right, or a number is not finite; nothing is changed.
         """
         shapes = [weight.shape for weight in self.get_weights()]
+        if not isinstance(weights, Iterable):
+            raise TypeError(f"weights of layer {self.name!r} must be a list of arrays, got {weights!r}")
         given = [check_array(f"weights of layer {self.name!r}", weight) for weight in weights]
         if [array.shape for array in given] != shapes:
             got = [array.shape for array in given]
             raise ValueError(f"weights of layer {self.name!r} must have the shapes {shapes}, got {got}")
         for array in given:
-            check_finite(f"weights of layer {self.name!r}", array)
+            check_finite(f"weights of layer {self.name!r}", array, "set finite numbers")
         arrays = [np.array(array, np.float32) for array in given]
         if self._plan is not None:
             self._plan.write_dense(self._index, arrays[0], arrays[1] if self.use_bias else None)
