@@ -121,6 +121,7 @@ def test_readme_code_runs(number, capsys):
         ("Losses", "losses"),
         ("Optimizers", "optimizers"),
         ("Metrics", "metrics"),
+        ("Initializers", "initializers"),
         ("Regularizers", "regularizers"),
     ],
 )
