@@ -1,10 +1,11 @@
 """The command line: ``python -m fastmlp demo`` and ``python -m fastmlp info``."""
 
 import argparse
+import math
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,8 +32,9 @@ def processor() -> str:
 
 def facts() -> list[tuple[str, str]]:
     """Return what a bug report needs to say about this machine: names and values."""
-    from .demo import blas, cores
+    from .demo import blas
     from .kernels import cache, jit
+    from .threads import available_cores, get_num_threads
 
     folder = cache.cache_folder()
     lanes = jit.SIMD_WIDTH
@@ -43,9 +45,10 @@ def facts() -> list[tuple[str, str]]:
         *((name, version(name)) for name in ("numpy", "numba", "llvmlite")),
         ("system", f"{platform.system()} {platform.machine()}"),
         ("processor", processor()),
-        ("cores available", str(cores())),
+        ("cores available", str(available_cores())),
         ("SIMD width", f"{lanes} float32 lanes ({32 * lanes} bits)"),
-        ("threads", "1 (kernels run serially)"),
+        ("threads", f"at most {get_num_threads()}"),
+        ("threading layer", "fastmlp's own: Python threads that leave the GIL in compiled calls"),
         ("compilation", compiler),
         ("kernel cache", "none: no private writable folder" if folder is None else str(folder)),
         ("NumPy's BLAS", blas().removeprefix("BLAS ")),
@@ -84,18 +87,17 @@ def demo(seed: int, epochs: int) -> int:
     return 0 if outcome.agrees else 1
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
-    return value
+def _whole_number(low: int, high: float) -> Callable[[str], int]:
+    """Return what reads a number from ``low`` to ``high``."""
+    allowed = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
 
+    def read(text: str) -> int:
+        value = int(text) if text.removeprefix("-").isdecimal() else None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be a whole number {allowed}, got {text!r}")
+        return value
 
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**64:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 2**64 - 1, got {value}")
-    return value
+    return read
 
 
 def parser() -> argparse.ArgumentParser:
@@ -106,11 +108,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     commands = top.add_subparsers(dest="command", metavar="command", title="commands")
     text = "train on handwritten digits, and time the same training in NumPy"
-    shown = commands.add_parser("demo", help=text, description=text.capitalize() + ".")
-    shown.add_argument("--seed", type=_seed, default=0, help="of weights and shuffling (default: %(default)s)")
-    shown.add_argument("--epochs", type=_count, default=DEMO_EPOCHS, help="length of a training (default: %(default)s)")
+    shown = commands.add_parser("demo", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    seed, epochs = _whole_number(0, 2**64 - 1), _whole_number(1, math.inf)
+    shown.add_argument("--seed", type=seed, default=0, help="of weights and shuffling (default: %(default)s)")
+    shown.add_argument("--epochs", type=epochs, default=DEMO_EPOCHS, help="length of a training (default: %(default)s)")
     text = "print versions, the processor, and where compiled kernels are kept"
-    commands.add_parser("info", help=text, description=text.capitalize() + ".")
+    commands.add_parser("info", help=text, description=f"{text[0].upper()}{text[1:]}.")
     return top
 
 
