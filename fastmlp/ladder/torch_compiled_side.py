@@ -4,6 +4,8 @@
 time of a small network; ``torch.func`` puts the gradients into the same graph. It needs a C++ compiler.
 """
 
+import os
+import shutil
 from collections.abc import Sequence
 from math import sqrt
 from typing import Any
@@ -12,8 +14,10 @@ import torch
 from torch.nn import functional
 
 from .cases import BETA_1, BETA_2, EPSILON, LEARNING_RATE, Case, Float32
+from .sides import UnsupportedCaseError
 from .torch_side import batches
 
+COMPILERS = ("g++", "clang++", "c++", "cl")
 Tensors = list[torch.Tensor]
 
 ACTIVATIONS: dict[str, Any] = {
@@ -34,6 +38,8 @@ class TorchCompiledSide:
     """A function of a step under ``torch.compile``."""
 
     def __init__(self, case: Case, x: Float32, y: Any, weights: Sequence[Float32]) -> None:
+        if not any(map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])):
+            raise UnsupportedCaseError("torch.compile finds no C++ compiler")
         self.weights = [torch.from_numpy(w.T.copy() if w.ndim == 2 else w.copy()) for w in weights]
         self.means = [torch.zeros_like(w) for w in self.weights]
         self.squares = [torch.zeros_like(w) for w in self.weights]
