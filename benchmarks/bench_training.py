@@ -14,7 +14,7 @@ IMPLEMENTATIONS = ("fastmlp", "numpy")
 def test_epoch(benchmark, case, implementation):
     (x, y), weights = make_data(case), start_weights(case)
     sides = {name: make_side(name, case, x, y, weights) for name in IMPLEMENTATIONS}
-    check_losses(case.name, {name: side.train(EPOCHS) for name, side in sides.items()})
+    check_losses(case, {name: side.train(EPOCHS) for name, side in sides.items()})
     benchmark.group = f"epoch {case.name}"
     benchmark.extra_info.update(table="training", row=case.name, implementation=implementation, calls=case.steps)
     benchmark(sides[implementation].train, 1)

@@ -22,7 +22,7 @@ STYLES = {
     "jax": ("#009E73", "^"),
     "sklearn": ("#CC79A7", "v"),
 }
-INK, FAINT, BAND = "#222222", "#8A8A8A", "#F4F5F7"
+INK, FAINT, BAND, GRID = "#222222", "#8A8A8A", "#F4F5F7", "#E3E6EA"
 FINE_TICKS = (0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10)
 COARSE_TICKS = (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 SETTINGS = {
@@ -71,8 +71,21 @@ def draw(results: Sequence[Result], where: dict[str, Any], stem: Path) -> None:
             fontsize=9,
             color=FAINT,
         )
-        for ending in (".png", ".svg"):
-            figure.savefig(stem.with_suffix(ending), dpi=200, metadata={"Date": None} if ending == ".svg" else None)
+        save(figure, stem)
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write a figure as ``stem.png`` and ``stem.svg``; the same figure gives the same bytes."""
+    for ending in (".png", ".svg"):
+        figure.savefig(stem.with_suffix(ending), dpi=200, metadata={"Date": None} if ending == ".svg" else None)
+
+
+def plain(ax: Axes) -> None:
+    """Give a panel the look of all charts: a pale grid, no frame, no tick marks."""
+    ax.grid(color=GRID, linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.tick_params(length=0, which="both")
+    ax.spines[:].set_visible(False)
 
 
 def relative_times(result: Result) -> dict[str, float]:
@@ -106,7 +119,6 @@ def panel(ax: Axes, results: Sequence[Result], *, names: bool) -> None:
         )  # fmt: skip
     ax.set_ylim(-0.5, len(results) - 0.5)
     ax.set_yticks([])
-    ax.spines[:].set_visible(False)
 
 
 def label(ax: Axes, position: int, result: Result, names: bool) -> None:
@@ -130,7 +142,5 @@ def relative_axis(ax: Axes, low: float, high: float) -> None:
     ax.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.tick_params(length=0)
-    ax.grid(axis="x", color="#E3E6EA", linewidth=0.8, zorder=0)
     ax.axvline(1, color=INK, linewidth=1, zorder=2)
-    ax.set_axisbelow(True)
+    plain(ax)

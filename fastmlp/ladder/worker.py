@@ -80,7 +80,7 @@ def _measure(case: Any, names: list[str], request: dict[str, Any], say: Say) -> 
     if not sides:
         return
     try:
-        check_losses(case.name, losses)
+        check_losses(case, losses)
     except DisagreementError as error:
         say("disagreement", case=case.name, reason=str(error))
         return
