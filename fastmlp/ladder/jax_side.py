@@ -39,31 +39,39 @@ def objective(case: Case, weights: Sequence[jax.Array], x: jax.Array, y: jax.Arr
     return jnp.mean(jax.nn.logsumexp(a, axis=1) - jnp.sum(jnp.where(mine, a, 0), axis=1))
 
 
-def run_epoch(case: Case, state: Any, full: Any, rest: Any) -> Any:
+def new_state(weights: Sequence[Float32]) -> Any:
+    """Return the weights, both moments of Adam, and the number of steps."""
+    start = [jnp.array(w) for w in weights]
+    moments = [[jnp.zeros_like(w) for w in start] for _ in range(2)]
+    return start, *moments, jnp.zeros((), jnp.float32)
+
+
+def train_step(case: Case, state: Any, batch: Any) -> Any:
+    """Return the state after a step with Adam, and the sum of the samples' losses before it."""
+    weights, means, squares, t = state
+    mean, gradients = jax.value_and_grad(partial(objective, case))(weights, *batch)
+    t = t + 1
+    # 1 - beta^t, without the float32 difference of two numbers close to 1
+    corrections = [-jnp.expm1(t * log(beta)) for beta in (BETA_1, BETA_2)]
+    alpha = LEARNING_RATE * jnp.sqrt(corrections[1]) / corrections[0]
+    means = [BETA_1 * m + (1 - BETA_1) * g for m, g in zip(means, gradients, strict=True)]
+    squares = [BETA_2 * v + (1 - BETA_2) * g * g for v, g in zip(squares, gradients, strict=True)]
+    weights = [w - alpha * m / (jnp.sqrt(v) + EPSILON) for w, m, v in zip(weights, means, squares, strict=True)]
+    return (weights, means, squares, t), mean * len(batch[0])
+
+
+def train_epoch(case: Case, state: Any, full: Any, rest: Any) -> Any:
     """Return the state after an epoch, and its mean loss."""
-
-    def step(state: Any, batch: Any) -> Any:
-        weights, means, squares, t = state
-        mean, gradients = jax.value_and_grad(partial(objective, case))(weights, *batch)
-        t = t + 1
-        # 1 - beta^t, without the float32 difference of two numbers close to 1
-        corrections = [-jnp.expm1(t * log(beta)) for beta in (BETA_1, BETA_2)]
-        alpha = LEARNING_RATE * jnp.sqrt(corrections[1]) / corrections[0]
-        means = [BETA_1 * m + (1 - BETA_1) * g for m, g in zip(means, gradients, strict=True)]
-        squares = [BETA_2 * v + (1 - BETA_2) * g * g for v, g in zip(squares, gradients, strict=True)]
-        weights = [w - alpha * m / (jnp.sqrt(v) + EPSILON) for w, m, v in zip(weights, means, squares, strict=True)]
-        return (weights, means, squares, t), mean * len(batch[0])
-
-    state, totals = jax.lax.scan(step, state, full, unroll=UNROLL)
+    state, totals = jax.lax.scan(partial(train_step, case), state, full, unroll=UNROLL)
     total = jnp.sum(totals)
     if len(rest[0]):
-        state, last = step(state, rest)
+        state, last = train_step(case, state, rest)
         total += last
     return state, total / case.rows
 
 
 class JaxSide:
-    """Weights, both moments and the number of steps, which each epoch's call donates to the next."""
+    """A state that each epoch's call donates to the next."""
 
     def __init__(self, case: Case, x: Float32, y: Any, weights: Sequence[Float32]) -> None:
         targets = y.astype(np.int32) if case.loss == "ce" else y.reshape(len(y), -1)
@@ -72,10 +80,8 @@ class JaxSide:
             jnp.asarray(array[:whole].reshape(-1, case.batch, *array.shape[1:])) for array in (x, targets)
         )
         self.rest = tuple(jnp.asarray(array[whole:]) for array in (x, targets))
-        start = [jnp.array(w) for w in weights]
-        moments = [[jnp.zeros_like(w) for w in start] for _ in range(2)]
-        self.state = (start, *moments, jnp.zeros((), jnp.float32))
-        self.epoch = jax.jit(partial(run_epoch, case), donate_argnums=0)
+        self.state = new_state(weights)
+        self.epoch = jax.jit(partial(train_epoch, case), donate_argnums=0)
 
     def train(self, epochs: int) -> list[float]:
         """Train on all rows in their order, and return the mean loss of each epoch."""
