@@ -45,9 +45,9 @@ def bench(
         if results:
             console.print(table(results))
     say(
-        "Time of a training step with Adam in microseconds, the lowest of several; in brackets how many times "
-        "fastmlp's time that is. GFLOP/s and share of peak: fastmlp's matrix products alone, over what its registers' "
-        "multiply-adds reach here."
+        "Time of a training step with Adam in microseconds, the lowest of several, and how many times fastmlp's "
+        "time that is. GFLOP/s: fastmlp's matrix products alone, and their share of the peak, which is what "
+        "multiply-adds between registers reach here."
     )
     say(
         "All libraries: float32, the same start weights, the same batches in the same order, equal losses checked "
@@ -92,36 +92,35 @@ def _measure_with_bar(
 
 
 def table(results: Sequence[runs.Result]) -> "Table":
-    """Return the table of the results of one number of threads."""
+    """Return the table of the results of one number of threads: two lines a network, so that it fits 80 columns."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     count = results[0].threads
     peak = max(result.peak for result in results)
     names = [name for name in sides.LIBRARIES if any(name in result.seconds for result in results)]
-    shown = Table(
-        title=f"{count} thread{'s' if count > 1 else ''}, {peak / 1e9:,.0f} GFLOP/s peak", title_justify="left"
-    )
-    shown.add_column("network")
+    title = f"{count} thread{'s' if count > 1 else ''}, peak {peak / 1e9:,.0f} GFLOP/s"
+    shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=0)
+    shown.add_column("network", no_wrap=True)
     for name in names:
         shown.add_column(sides.LIBRARIES[name].title, justify="right", style="bold" if name == "fastmlp" else "")
     shown.add_column("GFLOP/s", justify="right")
-    shown.add_column("of peak", justify="right")
     for result in results:
         ours = result.microseconds("fastmlp")
-        cells = [Text.assemble(result.case.name, (f" {result.case.network}, batch {result.case.batch}", "dim"))]
+        case = result.case
+        cells = [Text.assemble((case.name, "bold"), f", batch {case.batch}\n", (case.network, "dim"))]
         for name in names:
             time = result.microseconds(name)
             if time is None:
                 cells.append(Text("-"))
             elif name == "fastmlp" or ours is None:
-                cells.append(Text(microseconds(time)))
+                cells.append(Text(f"{microseconds(time)}\n"))
             else:
-                style = "green" if time >= ours else "red"
-                cells.append(Text.assemble(microseconds(time), (f" ({time / ours:.1f})", style)))
+                ratio = (f"{time / ours:.1f}x", "green" if time >= ours else "red")
+                cells.append(Text.assemble(f"{microseconds(time)}\n", ratio))
         rate = result.gflops()
-        cells.append(Text("-" if rate is None else f"{rate:.1f}"))
-        cells.append(Text("-" if rate is None or not peak else f"{rate * 1e9 / peak:.0%}"))
+        cells.append(Text("-") if rate is None or not peak else Text(f"{rate:.1f}\n{rate * 1e9 / peak:.0%}"))
         shown.add_row(*cells)
     return shown
 
