@@ -30,10 +30,11 @@ from fastmlp.kernels.gemm import (
     leading_dimension,
     padded_columns,
     padded_rows,
+    panel_gradient,
     rows_product,
-    weights_gradient,
 )
-from fastmlp.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, optimizer_step
+from fastmlp.kernels.jit import entry
+from fastmlp.optimizers import FACTORS, SGD, Adam, AdamW, Optimizer, RMSprop, optimizer_step, step_factors
 
 Array = NDArray[np.float32]
 
@@ -95,7 +96,7 @@ class Forward:
         B, K, _ = self.shape
         rows_product(
             self.zeros, 0, self.left, 0, self.left_stride, self.panels, 0, self.K_rows, K, self.N_columns,
-            self.out, 0, self.out_stride, padded_rows(B), False,
+            self.out, 0, self.out_stride, padded_rows(B),
         )  # fmt: skip
 
     def numpy(self) -> None:
@@ -106,6 +107,17 @@ class Forward:
         """Return both products as plain arrays."""
         B, _, N = self.shape
         return self.out.reshape(-1, self.out_stride)[:B, :N], self.z
+
+
+@entry
+def kernel_gradient(
+    x: Array, x_stride: int, dz: Array, dz_stride: int, batch: int, dw: Array, rows: int, columns: int
+) -> None:
+    """The gradients of all panels of a kernel."""
+    for column in range(0, columns, PANEL):
+        panel_gradient(
+            x, 0, x_stride, dz, column, dz_stride, batch, dw, column * rows, columns - column >= PANEL, rows, False
+        )
 
 
 class Gradient:
@@ -123,9 +135,9 @@ class Gradient:
 
     def fastmlp(self) -> None:
         """Run the kernel."""
-        weights_gradient(
-            self.left, 0, self.left_stride, self.right, 0, self.right_stride, self.shape[0], self.out, 0,
-            self.K_rows, self.K_rows, self.N_columns, False,
+        kernel_gradient(
+            self.left, self.left_stride, self.right, self.right_stride, self.shape[0], self.out, self.K_rows,
+            self.N_columns,
         )  # fmt: skip
 
     def numpy(self) -> None:
@@ -141,7 +153,7 @@ class Gradient:
 
 @pytest.mark.parametrize("implementation", ["fastmlp", "numpy"])
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
-@pytest.mark.parametrize("product", [Forward, Gradient], ids=["rows_product", "weights_gradient"])
+@pytest.mark.parametrize("product", [Forward, Gradient], ids=["rows_product", "panel_gradient"])
 def test_product(benchmark, product, shape, implementation):
     work = product(*shape)
     work.fastmlp()
@@ -288,6 +300,7 @@ class Updates:
         start = rng.standard_normal(PARAMETERS, np.float32)
         self.ours, self.theirs = start.copy(), start.copy()
         self.our_slots, self.their_slots = (np.zeros((optimizer.slots, PARAMETERS), np.float32) for _ in "ab")
+        self.factors = np.zeros(FACTORS, np.float32)
         self.flat_slots = self.our_slots.reshape(-1)
         self.iterations = {"fastmlp": 0, "numpy": 0}
 
@@ -295,10 +308,8 @@ class Updates:
         """Run the kernel."""
         self.iterations["fastmlp"] += 1
         gradients = self.gradients[self.iterations["fastmlp"] % 2]
-        optimizer_step(
-            self.optimizer.kind, self.settings, self.iterations["fastmlp"], self.ours, gradients,
-            self.flat_slots, 0, PARAMETERS,
-        )  # fmt: skip
+        step_factors(self.optimizer.kind, self.settings, self.iterations["fastmlp"], self.factors)
+        optimizer_step(self.optimizer.kind, self.factors, self.ours, 0, gradients, 0, self.flat_slots, PARAMETERS)
 
     def numpy(self) -> None:
         """Run the NumPy expression."""

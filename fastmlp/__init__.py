@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .layers import Dense, Input
     from .model import Sequential
     from .seeds import set_random_seed
+    from .threads import get_num_threads, set_num_threads
 
 _MODULES = (
     "activations",
@@ -31,6 +32,8 @@ _HOMES = {
     "History": "history",
     "Input": "layers",
     "Sequential": "model",
+    "get_num_threads": "threads",
+    "set_num_threads": "threads",
     "set_random_seed": "seeds",
 }
 
@@ -43,11 +46,13 @@ __all__ = [
     "activations",
     "datasets",
     "errors",
+    "get_num_threads",
     "initializers",
     "losses",
     "metrics",
     "optimizers",
     "regularizers",
+    "set_num_threads",
     "set_random_seed",
 ]
 

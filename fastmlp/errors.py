@@ -1,4 +1,4 @@
-"""The exceptions of the package, and the two checks whose messages every module words alike."""
+"""The exceptions of the package, and the checks whose messages every module words alike."""
 
 import difflib
 import math
@@ -71,3 +71,10 @@ def finite_number(argument: str, value: object, *, at_least: float = -math.inf) 
     if not math.isfinite(number) or number < at_least:
         raise ValueError(f"{argument} must be {allowed}, got {number:g}")
     return number
+
+
+def check_count(name: str, value: object) -> int:
+    """Return a positive integer, or raise ValueError."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    return int(value)

@@ -9,6 +9,7 @@ from .losses import Loss
 
 # how many numbers are checked or converted at a time
 BLOCK_NUMBERS = 1 << 20
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def check_array(name: str, value: Any) -> NDArray[Any]:
@@ -33,9 +34,17 @@ def check_array(name: str, value: Any) -> NDArray[Any]:
     return array
 
 
+def _surely_finite(array: NDArray[Any]) -> bool:
+    """Say whether the sum of squares is below the largest float32: true for most data, and quick to know."""
+    if array.dtype.char not in "fd" or not array.flags.c_contiguous:
+        return False
+    flat = array.reshape(-1)
+    return bool(np.dot(flat, flat) < LARGEST)
+
+
 def check_finite(name: str, array: NDArray[Any]) -> None:
     """Raise ValueError if an element is NaN, infinite or too large for float32, saying where."""
-    if array.dtype.kind != "f" or array.size == 0:
+    if array.dtype.kind != "f" or array.size == 0 or _surely_finite(array):
         return
     rows = max(1, BLOCK_NUMBERS // max(1, array.size // len(array)))
     for start in range(0, len(array), rows):
@@ -105,10 +114,3 @@ def check_sample_weight(weights: Any, rows: int) -> NDArray[np.float32]:
     if array.size and array.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {array.min()}")
     return np.ascontiguousarray(array, np.float32).reshape(rows)
-
-
-def check_count(name: str, value: Any) -> int:
-    """Return a positive integer, or raise ValueError."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a positive integer, got {value!r}")
-    return int(value)

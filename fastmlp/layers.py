@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import activations, initializers, regularizers
-from .errors import NotBuiltError
-from .inputs import check_array, check_count, check_finite
+from .errors import NotBuiltError, check_count
+from .inputs import check_array, check_finite
 
 if TYPE_CHECKING:
     from .engine.plan import Plan

@@ -110,20 +110,11 @@ def _elements(
     values: Buffer,
     gradient: Buffer,
 ) -> None:
-    """Values and slopes of an elementwise loss, then the mean over a row's columns into ``values[:rows]``."""
+    """Values and slopes of an elementwise loss."""
     for i in range(rows * columns):
         value, slope = element(targets[i], outputs[i], c)
         values[i] = value
         gradient[i] = slope
-    if columns > 1:
-        for row in range(rows):
-            total = np.float64(0)
-            for j in range(columns):
-                total += values[row * columns + j]
-            values[row] = np.float32(total / columns)
-        inverse = np.float32(1 / columns)
-        for i in range(rows * columns):
-            gradient[i] *= inverse
 
 
 @kernel
@@ -221,6 +212,21 @@ def _categorical(
 
 
 @kernel
+def total(values: Buffer) -> float:
+    """Return the sum in float64; four at a time, since an addition waits for the one before."""
+    sum_0 = sum_1 = sum_2 = sum_3 = np.float64(0)
+    whole = values.size // 4 * 4
+    for i in range(0, whole, 4):
+        sum_0 += values[i]
+        sum_1 += values[i + 1]
+        sum_2 += values[i + 2]
+        sum_3 += values[i + 3]
+    for i in range(whole, values.size):
+        sum_0 += values[i]
+    return (sum_0 + sum_1) + (sum_2 + sum_3)
+
+
+@kernel
 def loss_value_and_grad(
     kind: int,
     c: np.float32,
@@ -229,10 +235,11 @@ def loss_value_and_grad(
     weights: Buffer,
     rows: int,
     columns: int,
+    batch: int,
     values: Buffer,
     gradient: Buffer,
 ) -> float:
-    """Return ``sum_i w_i l_i`` and write ``gradient = d (sum_i w_i l_i / rows) / d outputs``.
+    """Return ``sum_i w_i l_i`` and write ``gradient = d (sum_i w_i l_i / batch) / d outputs``.
 
     Parameters
     ----------
@@ -244,9 +251,12 @@ def loss_value_and_grad(
         (``rows``, ``columns``) without gaps; sparse targets are (``rows``,) class numbers.
     weights : flat buffer
         (``rows``,) sample weights, or of size 0 for none.
+    batch : int
+        How many rows the mean is over.
     values : flat buffer
-        Scratch of the size of ``outputs``; leaves the unweighted losses of the rows in its front.
+        Scratch of the size of ``outputs``.
     """
+    values_a_row = columns
     if kind == SQUARED:
         _elements(squared, c, outputs, targets, rows, columns, values, gradient)
     elif kind == ABSOLUTE:
@@ -261,25 +271,26 @@ def loss_value_and_grad(
         _elements(binary, c, outputs, targets, rows, columns, values, gradient)
     elif kind == BINARY_LOGITS:
         _elements(binary_logits, c, outputs, targets, rows, columns, values, gradient)
-    elif kind == CATEGORICAL or kind == SPARSE:
-        _categorical(c, kind == SPARSE, outputs, targets, rows, columns, values, gradient)
     else:
-        _categorical_logits(c, kind == SPARSE_LOGITS, outputs, targets, rows, columns, values, gradient)
+        values_a_row = 1
+        if kind == CATEGORICAL or kind == SPARSE:
+            _categorical(c, kind == SPARSE, outputs, targets, rows, columns, values, gradient)
+        else:
+            _categorical_logits(c, kind == SPARSE_LOGITS, outputs, targets, rows, columns, values, gradient)
 
-    total = np.float64(0)
-    inverse = np.float32(1 / rows)
-    if weights.size:
-        for row in range(rows):
-            total += np.float64(values[row]) * weights[row]
-            factor = weights[row] * inverse
-            for j in range(columns):
-                gradient[row * columns + j] *= factor
-    else:
-        for row in range(rows):
-            total += values[row]
+    # the mean over the batch, and of an elementwise loss over the columns too
+    inverse = np.float32(1 / (batch * values_a_row))
+    if weights.size == 0:
         for i in range(rows * columns):
             gradient[i] *= inverse
-    return total
+        return total(values[: rows * values_a_row]) / values_a_row
+    weighted = np.float64(0)
+    for row in range(rows):
+        weighted += total(values[row * values_a_row : (row + 1) * values_a_row]) * weights[row]
+        factor = weights[row] * inverse
+        for j in range(columns):
+            gradient[row * columns + j] *= factor
+    return weighted / values_a_row
 
 
 @dataclass(frozen=True)
@@ -318,12 +329,12 @@ class Loss:
         """
         targets, outputs = paired_rows(y_true, y_pred, sparse=self.sparse)
         rows, columns = outputs.shape
-        total = loss_value_and_grad(
+        summed = loss_value_and_grad(
             self.compiled_kind(False), np.float32(self.parameter), outputs.reshape(-1), targets.reshape(-1),
-            np.empty(0, np.float32), rows, columns, np.empty(outputs.size, np.float32),
+            np.empty(0, np.float32), rows, columns, rows, np.empty(outputs.size, np.float32),
             np.empty(outputs.size, np.float32),
         )  # fmt: skip
-        return float(total / rows)
+        return float(summed / rows)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from . import display, losses, optimizers
 from . import metrics as metrics_table
 from .engine.feed import Feed
 from .engine.plan import Plan
+from .engine.predictor import Predictor
 from .engine.session import Session
-from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError
+from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count
 from .history import History
-from .inputs import check_count, check_sample_weight, check_x, check_y
+from .inputs import check_sample_weight, check_x, check_y
 from .layers import Dense, Input, Weights
 from .seeds import check_seed, next_seed
 
@@ -55,6 +56,7 @@ class Sequential:
         self._inputs: int | None = None
         self._plan: Plan | None = None
         self._session: Session | None = None
+        self._predictor: Predictor | None = None
         self._generator = np.random.default_rng(self.seed)
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: losses.Loss | None = None
@@ -133,7 +135,7 @@ class Sequential:
         if self._plan is not None:
             for layer in self._layers:
                 layer.detach()
-        self._plan = self._session = None
+        self._plan = self._session = self._predictor = None
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Draw the initial weights.
@@ -170,6 +172,7 @@ class Sequential:
             layer.attach(plan, index)
         self._plan = plan
         self._session = Session(plan, self.seed)
+        self._predictor = Predictor(plan)
 
     def _ready(self, x: NDArray[Any] | None = None) -> Session:
         """The session of the built model; ``x`` may build it."""
@@ -343,13 +346,12 @@ class Sequential:
     ) -> None:
         """One epoch and its validation; a diverged one is undone."""
         progress.epoch_begin(epoch)
-        kept = session.plan.network.parameters.copy()
+        session.keep()
         finite = session.train_epoch(
             feed, batch, shuffled=shuffle, watch=lambda rows: progress.update(rows, session.results())
         )
         if not finite:
-            session.plan.restore(kept)
-            session.reset_optimizer()
+            session.restore()
             raise TrainingDivergedError(
                 f"training diverged in epoch {epoch + 1}: the loss or a weight became NaN or infinite. The weights "
                 "are those from before that epoch. Try a smaller learning_rate, clipnorm=1.0, or scaled features "
@@ -436,7 +438,8 @@ class Sequential:
         x : array_like (n, features)
             Real finite numbers; n may be 0.
         batch_size : int, optional
-            Rows at a time, 32 by default; the results have the same bits for any.
+            Accepted for Keras' sake: rows go through the network in blocks that suit the caches, and the results
+            have the same bits for any.
         verbose : {"auto", 0, 1, 2}
             Accepted for Keras' sake; predictions print nothing.
 
@@ -444,17 +447,19 @@ class Sequential:
         -------
         ndarray of float32 (n, units)
         """
-        batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
-        display.progress(verbose)
-        features = check_x(x, self._inputs)
-        session = self._ready(features)
-        nothing = np.empty((len(features), 0), np.float32)
-        feed = Feed(features, nothing, np.empty(0, np.float32))
-        return session.predict(feed, max(1, min(batch, feed.rows)))
+        if batch_size is not None:
+            check_count("batch_size", batch_size)
+        if verbose != 0:
+            display.progress(verbose)
+        return self(x)
 
     def __call__(self, x: Any) -> Float32:
         """Return the outputs for a batch; see :meth:`predict`."""
-        return self.predict(x)
+        features = check_x(x, self._inputs)
+        if self._predictor is None:
+            self._ready(features)
+        assert self._predictor is not None
+        return self._predictor(features)
 
     def get_weights(self) -> Weights:
         """Return copies of all weights: kernel and bias of each layer in turn."""

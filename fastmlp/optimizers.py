@@ -24,7 +24,12 @@ SGD_KIND, ADAM_KIND, RMSPROP_KIND = range(3)
     LEARNING_RATE, WEIGHT_DECAY, CLIP_VALUE, CLIP_NORM, GLOBAL_CLIP_NORM, MOMENTUM, SECOND, EPSILON, VARIANT, SETTINGS,
 ) = range(10)  # fmt: skip
 
+# What the settings come to in one step.
+RATE, DECAY, FIRST, REST, SMALL, OPTION, FACTORS = range(7)
+
 ZERO = np.float32(0)
+# exp of it is below half a unit in the last place of 1
+SMALLEST_EXPONENT = -40.0
 
 
 @kernel
@@ -111,17 +116,17 @@ def rmsprop_step(
 
 
 @kernel
-def optimizer_step(
-    kind: int,
-    settings: Settings,
-    iteration: int,
-    parameters: Buffer,
-    gradients: Buffer,
-    slots: Buffer,
-    first: int,
-    count: int,
-) -> None:
-    """Update ``parameters[first : first + count]`` from the gradients at the same places.
+def rest_of_power(beta: float, iteration: int) -> float:
+    """Return ``1 - beta^iteration``; the power is skipped where 1 is the nearest number, and slow near underflow."""
+    if beta == 0:
+        return 1.0
+    exponent = iteration * math.log(beta)
+    return 1.0 if exponent < SMALLEST_EXPONENT else -math.expm1(exponent)
+
+
+@kernel
+def step_factors(kind: int, settings: Settings, iteration: int, factors: Buffer) -> None:
+    """Write what the settings come to in one step, for :func:`optimizer_step`.
 
     Parameters
     ----------
@@ -131,82 +136,80 @@ def optimizer_step(
         The row that :meth:`Optimizer.settings` makes.
     iteration : int
         The number of the step, from 1.
+    factors : float32 (FACTORS,)
+        Overwritten.
+    """
+    rate = settings[LEARNING_RATE]
+    factors[DECAY] = np.float32(rate * settings[WEIGHT_DECAY])
+    if kind == ADAM_KIND:
+        rate *= math.sqrt(rest_of_power(settings[SECOND], iteration)) / rest_of_power(settings[MOMENTUM], iteration)
+        factors[FIRST] = np.float32(1 - settings[MOMENTUM])
+    else:
+        factors[FIRST] = np.float32(settings[MOMENTUM])
+    factors[RATE] = np.float32(rate)
+    factors[REST] = np.float32(1 - settings[SECOND])
+    factors[SMALL] = np.float32(settings[EPSILON])
+    factors[OPTION] = np.float32(settings[VARIANT])
+
+
+@kernel
+def optimizer_step(
+    kind: int, factors: Buffer, parameters: Buffer, at: int, gradients: Buffer, first: int, slots: Buffer, count: int
+) -> None:
+    """Update ``parameters[at : at + count]`` from ``gradients[first : first + count]``.
+
+    Parameters
+    ----------
+    kind : int
+        One of this module's constants.
+    factors : float32 (FACTORS,)
+        From :func:`step_factors`.
     slots : flat buffer
         Slot s of parameter i is at ``s * parameters.size + i``; an optimizer touches only the slots it has.
     """
     size = parameters.size
-    rate = np.float32(settings[LEARNING_RATE])
-    decay = np.float32(settings[LEARNING_RATE] * settings[WEIGHT_DECAY])
-    variant = settings[VARIANT] != 0
+    decay, rate, small = factors[DECAY], factors[RATE], factors[SMALL]
+    option = factors[OPTION] != ZERO
     # views, because an index that might be negative keeps a loop from being vectorised
-    w, g = parameters[first : first + count], gradients[first : first + count]
-    slot_0 = slots[first : first + count]
-    slot_1 = slots[size + first : size + first + count]
-    slot_2 = slots[2 * size + first : 2 * size + first + count]
+    w, g = parameters[at : at + count], gradients[first : first + count]
+    slot_0 = slots[at : at + count]
+    slot_1 = slots[size + at : size + at + count]
+    slot_2 = slots[2 * size + at : 2 * size + at + count]
     if decay != ZERO:
         for i in range(count):
             w[i] -= w[i] * decay
     if kind == ADAM_KIND:
-        beta_1, beta_2 = settings[MOMENTUM], settings[SECOND]
-        alpha = settings[LEARNING_RATE] * math.sqrt(1 - beta_2**iteration) / (1 - beta_1**iteration)
-        adam_step(
-            w, g, slot_0, slot_1, slot_2, np.float32(alpha), np.float32(1 - beta_1), np.float32(1 - beta_2),
-            np.float32(settings[EPSILON]), variant,
-        )  # fmt: skip
+        adam_step(w, g, slot_0, slot_1, slot_2, rate, factors[FIRST], factors[REST], small, option)
     elif kind == RMSPROP_KIND:
-        rmsprop_step(
-            w, g, slot_0, slot_1, slot_2, rate, np.float32(1 - settings[SECOND]), np.float32(settings[MOMENTUM]),
-            np.float32(settings[EPSILON]), variant,
-        )  # fmt: skip
+        rmsprop_step(w, g, slot_0, slot_1, slot_2, rate, factors[REST], factors[FIRST], small, option)
     else:
-        sgd_step(w, g, slot_0, rate, np.float32(settings[MOMENTUM]), variant)
+        sgd_step(w, g, slot_0, rate, factors[FIRST], option)
 
 
 @kernel
-def squared_norm(g: Buffer, first: int, count: int) -> float:
+def squared_norm(gradients: Buffer, first: int, count: int) -> float:
     """Return the sum of squares of a range, in float64 and in order."""
+    g = gradients[first : first + count]
     total = np.float64(0)
-    for i in range(first, first + count):
+    for i in range(count):
         total += np.float64(g[i]) * np.float64(g[i])
     return total
 
 
 @kernel
-def scale(g: Buffer, first: int, count: int, factor: np.float32) -> None:
+def scale(gradients: Buffer, first: int, count: int, factor: np.float32) -> None:
     """``g *= factor`` over a range."""
-    for i in range(first, first + count):
+    g = gradients[first : first + count]
+    for i in range(count):
         g[i] *= factor
 
 
 @kernel
-def clip_gradients(
-    g: Buffer, variables: NDArray[np.int64], trainable: int, offset: int, size: int, settings: Settings
-) -> None:
-    """Clip gradients by value, by each variable's norm, or by the norm of all, as the settings say.
-
-    ``variables`` has a row for each variable; ``trainable``, ``offset`` and ``size`` are its columns.
-    """
-    limit = np.float32(settings[CLIP_VALUE])
-    whole = np.float64(0)
-    for row in range(variables.shape[0]):
-        if not variables[row, trainable]:
-            continue
-        first, count = variables[row, offset], variables[row, size]
-        if limit > ZERO:
-            for i in range(first, first + count):
-                g[i] = min(max(g[i], -limit), limit)
-        elif settings[CLIP_NORM] > 0:
-            norm = math.sqrt(squared_norm(g, first, count))
-            if norm > settings[CLIP_NORM]:
-                scale(g, first, count, np.float32(settings[CLIP_NORM] / norm))
-        elif settings[GLOBAL_CLIP_NORM] > 0:
-            whole += squared_norm(g, first, count)
-    norm = math.sqrt(whole)
-    if settings[GLOBAL_CLIP_NORM] > 0 and norm > settings[GLOBAL_CLIP_NORM]:
-        factor = np.float32(settings[GLOBAL_CLIP_NORM] / norm)
-        for row in range(variables.shape[0]):
-            if variables[row, trainable]:
-                scale(g, variables[row, offset], variables[row, size], factor)
+def clip_by_value(gradients: Buffer, first: int, count: int, limit: np.float32) -> None:
+    """``g = min(max(g, -limit), limit)`` over a range."""
+    g = gradients[first : first + count]
+    for i in range(count):
+        g[i] = min(max(g[i], -limit), limit)
 
 
 def _check(name: str, value: Any, low: float, high: float, *, below: bool = False) -> None:

@@ -12,6 +12,8 @@ from .errors import finite_number
 from .kernels.jit import kernel
 from .names import find
 
+Buffer = NDArray[np.float32]
+
 
 class Regularizer(ABC):
     """The penalty ``l1 * sum |w| + l2 * sum w²``; its gradient is ``l1 * sign(w) + 2 * l2 * w``."""
@@ -96,21 +98,30 @@ def get(identifier: str | Regularizer | None) -> Regularizer | None:
 def penalty_value_and_grad(
     l1: np.float32,
     l2: np.float32,
-    w: NDArray[np.float32],
-    g: NDArray[np.float32],
+    parameters: Buffer,
+    at: int,
+    gradients: Buffer,
     first: int,
     count: int,
     training: bool,
 ) -> float:
-    """Return ``l1 sum |w| + l2 sum w^2`` over a range in float64; in training ``g += l1 sign(w) + 2 l2 w``."""
+    """Return ``l1 sum |w| + l2 sum w^2`` in float64; in training ``g += l1 sign(w) + 2 l2 w``.
+
+    Parameters
+    ----------
+    parameters, gradients : flat buffers
+        ``count`` elements from ``at`` and from ``first``.
+    """
+    w = parameters[at : at + count]
     absolute = np.float64(0)
     squares = np.float64(0)
-    for i in range(first, first + count):
+    for i in range(count):
         absolute += abs(w[i])
         squares += np.float64(w[i]) * np.float64(w[i])
     if training:
+        g = gradients[first : first + count]
         twice = l2 + l2
-        for i in range(first, first + count):
+        for i in range(count):
             sign = np.float32(1) if w[i] > 0 else np.float32(-1)
             g[i] += twice * w[i] + (l1 * sign if w[i] != 0 else np.float32(0))
     return l1 * absolute + l2 * squares

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from fastmlp.kernels import gemm
+from fastmlp.kernels import gemm, narrow
 from fastmlp.kernels.jit import JIT_DISABLED, SIMD_WIDTH
 
 GUARD = np.float32(12345.678)
@@ -64,7 +64,7 @@ def test_forward(batch, inputs, units):
     out = Guarded(rows * stride)
     gemm.rows_product(
         first, 0, left.reshape(-1), 0, left.shape[1], panels(w, panel_rows), 0, panel_rows, inputs, columns, out.flat,
-        0, stride, rows, False,
+        0, stride, rows,
     )  # fmt: skip
     z = out.flat.reshape(rows, stride)
     expected = x.astype(np.float64) @ w + b
@@ -80,19 +80,22 @@ def test_backward_multiplies_the_slopes(batch, inputs, units):
     left = strided(dz, np.nan)
     rows = gemm.padded_rows(batch)
     panel_rows, columns = gemm.padded_columns(gemm.padded_rows(inputs)), gemm.padded_columns(units)
-    transposed = Guarded(panel_rows * columns)
-    gemm.transpose_panels(panels(w, panel_rows), 0, panel_rows, columns, transposed.flat, 0)
-    assert transposed.intact()
-    wt = np.zeros((columns, inputs), np.float32)
-    wt[:units] = w.T
-    np.testing.assert_array_equal(transposed.flat, panels(np.pad(wt, ((0, 0), (0, panel_rows - inputs))), columns))
+    wt = np.zeros((columns, panel_rows), np.float32)
+    wt[:units, :inputs] = w.T
     out = Guarded(rows * gemm.leading_dimension(inputs))
     slopes = out.flat.reshape(rows, -1)
     slopes[...] = strided(slope)
-    gemm.rows_product(
-        np.zeros(panel_rows, np.float32), 0, left.reshape(-1), 0, left.shape[1], transposed.flat, 0, columns, units,
-        gemm.padded_columns(inputs), out.flat, 0, slopes.shape[1], rows, True,
-    )  # fmt: skip
+    for first in range(0, panel_rows, gemm.PANEL):
+        width = min(gemm.PANEL, panel_rows - first)
+        transposed = Guarded(columns * width)
+        gemm.transpose_panel(panels(w, panel_rows), 0, panel_rows, columns, first, width, transposed.flat, 0)
+        np.testing.assert_array_equal(transposed.flat, wt[:, first : first + width].reshape(-1))
+        assert transposed.intact()
+        if first < gemm.padded_columns(inputs):
+            gemm.panel_product(
+                np.zeros(gemm.PANEL, np.float32), 0, left.reshape(-1), 0, left.shape[1], transposed.flat, 0,
+                width == gemm.PANEL, units, out.flat, first, slopes.shape[1], rows, True,
+            )  # fmt: skip
     expected = (dz.astype(np.float64) @ w.T) * slope
     np.testing.assert_allclose(slopes[:batch, :inputs], expected, rtol=0, atol=1e-5 * np.sqrt(units))
     assert out.intact()
@@ -107,16 +110,37 @@ def test_weights_and_bias_gradient(batch, inputs, units, add):
     dw, db = Guarded(rows * columns), Guarded(columns, 2.0 if add else np.nan)
     dw.flat[...] = before
     left, right = strided(x), strided(dz)
-    gemm.weights_gradient(
-        left.reshape(-1), 0, left.shape[1], right.reshape(-1), 0, right.shape[1], batch, dw.flat, 0, rows, rows,
-        columns, add,
-    )  # fmt: skip
+    for column in range(0, columns, gemm.PANEL):
+        gemm.panel_gradient(
+            left.reshape(-1), 0, left.shape[1], right.reshape(-1), column, right.shape[1], batch, dw.flat,
+            column * rows, columns - column >= gemm.PANEL, rows, add,
+        )  # fmt: skip
     gemm.bias_gradient(right.reshape(-1), 0, right.shape[1], batch, columns, db.flat, 0, add)
     expected = panels((x.T.astype(np.float64) @ dz).astype(np.float32), rows) + (before if add else 0)
     np.testing.assert_allclose(dw.flat, expected, rtol=0, atol=2e-6 * np.sqrt(batch + 1))
     np.testing.assert_allclose(db.flat[:units], dz.sum(axis=0) + 2 * add, rtol=0, atol=1e-5)
     assert dw.intact()
     assert db.intact()
+
+
+@pytest.mark.parametrize("units", range(1, narrow.NARROW_UNITS + 1))
+@pytest.mark.parametrize(("batch", "inputs"), [(1, 1), (3, W - 1), (4, W), (5, 2 * W + 1), (TALL + 3, 71), (32, 64)])
+def test_narrow_forward(batch, inputs, units):
+    x, w, b = numbers(batch, inputs), numbers(inputs, units), numbers(units)
+    left = strided(x)
+    rows, stride = gemm.padded_rows(batch), gemm.leading_dimension(units)
+    columns = gemm.padded_columns(inputs)
+    out = Guarded(rows * stride)
+    transposed = np.pad(w.T, ((0, 0), (0, columns - inputs)))
+    narrow.narrow_forward(
+        b, 0, left.reshape(-1), 0, left.shape[1], panels(transposed, gemm.LOW_ROWS), 0, columns, units, out.flat, 0,
+        stride, rows,
+    )  # fmt: skip
+    z = out.flat.reshape(rows, stride)
+    expected = x.astype(np.float64) @ w + b
+    np.testing.assert_allclose(z[:batch, :units], expected, rtol=0, atol=2e-6 * np.sqrt(inputs + 1))
+    assert np.isnan(z[:, units:]).all(), "nothing is written beside the outputs"
+    assert out.intact()
 
 
 def test_a_row_has_the_same_bits_whatever_tile_it_is_in():
@@ -129,7 +153,7 @@ def test_a_row_has_the_same_bits_whatever_tile_it_is_in():
         out = np.empty(gemm.padded_rows(batch) * stride, np.float32)
         gemm.rows_product(
             np.zeros(columns, np.float32), 0, left.reshape(-1), 0, left.shape[1], panels(w, panel_rows), 0, panel_rows,
-            33, columns, out, 0, stride, gemm.padded_rows(batch), False,
+            33, columns, out, 0, stride, gemm.padded_rows(batch),
         )  # fmt: skip
         results.append(out.reshape(-1, stride)[:4, :40].tobytes())
     assert len(set(results)) == 1

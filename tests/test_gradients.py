@@ -94,8 +94,9 @@ def check_gradients(twin, sizes, functions, loss, weighted=False, rows=7):
         gradient = old.astype(np.float64) - new
         scale = np.abs(expected).max()
         assert scale > 0
-        # a step is rounded to the weight's own grid
-        assert np.abs(gradient - expected).max() <= 2e-5 * scale + np.spacing(np.abs(new).max())
+        # a step is rounded to the weight's own grid, and terms below 1 may cancel in a gradient
+        rounding = np.spacing(np.abs(new).max()) + np.spacing(np.float32(0.25))
+        assert np.abs(gradient - expected).max() <= 2e-5 * scale + rounding
 
 
 @pytest.mark.parametrize("sizes", [(3, 4, 2), (5, 17, 3)], ids=str)

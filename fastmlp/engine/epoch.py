@@ -1,313 +1,276 @@
-"""The compiled loops: steps of training, evaluation and prediction, interpreting a plan.
+"""The compiled loops: steps of training and evaluation, interpreting a plan, by one or more threads.
 
-One entry serves all three, so that a process compiles or loads the engine once. A call runs a range of steps
-without the GIL and without an allocation; Python may look up between calls, and the split into calls changes
-no bit.
+One entry serves both, so that a process compiles or loads the engine once. A call runs without the GIL
+and without an allocation; Python may look up between calls. Neither the split into calls nor the number of
+threads changes a bit: work is cut by shape alone, and sums over rows are added piece by piece in their order.
+
+Rank 0 leads. Before each phase it publishes one word that says what to do, and afterwards it waits until all of
+its team have arrived; what one thread has to do for all happens in between. A helper may come late: it is
+counted in from the next phase on, and until then the leader works without it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
-from ..activations import SOFTMAX, elementwise, softmax_backward, softmax_forward
-from ..kernels.gemm import (
-    bias_gradient,
-    padded_columns,
-    padded_rows,
-    rows_product,
-    transpose_panels,
-    weights_gradient,
-)
+from ..kernels.atomics import Words, atomic_add, atomic_load, atomic_store, relax
+from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, kernel
-from ..losses import loss_value_and_grad
-from ..metrics import metric_update
-from ..optimizers import clip_gradients, optimizer_step
-from ..regularizers import penalty_value_and_grad
-from .plan import (
-    ACTIVATION,
-    BIAS,
-    COLUMNS,
-    INPUTS,
-    KERNEL,
-    LEFT,
-    LEFT_STRIDE,
-    OFFSET,
-    OUT,
-    OUT_STRIDE,
-    PANEL_ROWS,
-    SIZE,
-    TRAINABLE,
-    TRANSPOSED,
-    UNITS,
+from ..optimizers import step_factors
+from .parameters import PENALTY, change_by_norm, change_parameters, norms_to_factors, shard_pieces, whole_gradients
+from .rows import forward, gather, item_gradient, judge, train_rows
+from .tables import (
+    ARRIVED,
+    AT,
+    BATCH_SIZE,
+    BLOCK,
+    BY_NORM,
+    CAPACITY,
+    CLIPS,
+    COMMAND,
+    DIVERGED,
+    FIRST_STEP,
+    ITERATION,
+    JOINED,
+    LAST_STEP,
+    LOSS_SUM,
+    METRIC_SUMS,
+    MODE,
+    NEXT,
+    OPTIMIZER,
+    PENALISED,
+    PIECE,
+    PIECE_LOSS,
+    PIECE_METRICS,
+    ROW_SUM,
+    SAMPLES,
+    SHARDS,
+    THREADS,
+    TRAIN,
+    Data,
+    Float64,
+    Int64,
     Network,
+    Objective,
+    Update,
     Workspace,
 )
 
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
-
-TRAIN, EVALUATE, PREDICT = range(3)
-
-# The job's numbers.
-(
-    MODE, FIRST_STEP, LAST_STEP, BATCH_SIZE, CAPACITY, SAMPLES, ORIGIN, SHUFFLED, ITERATION, LOSS_KIND, LOGITS,
-    TARGET_COLUMNS, OPTIMIZER, CLIPS, PENALISED, JOB_FIELDS,
-) = range(16)  # fmt: skip
-
-# Running sums of an epoch: losses times rows, rows, 1 after a loss that is not finite; then the metrics'.
-LOSS_SUM, ROW_SUM, DIVERGED, METRIC_SUMS = range(4)
-
-
-class Objective(NamedTuple):
-    """What the compiled loops need to judge outputs."""
-
-    loss_parameter: Float32  # (1,)
-    metrics: Int64  # (metrics, 2): kind, first sum
-    metric_parameters: Float64  # (metrics,)
-
-
-class Update(NamedTuple):
-    """What the compiled loops need to change parameters."""
-
-    gradients: Float32  # flat, as the parameters
-    slots: Float32  # flat: slot s of parameter i at s * size + i
-    settings: Float64  # (optimizers.SETTINGS,)
-
-
-class Data(NamedTuple):
-    """Rows that a call may read; never written."""
-
-    x: Float32  # (rows, K)
-    y: Float32  # (rows, target columns)
-    weights: Float32  # (rows,) or (0,)
-    order: Int64  # the epoch's permutation, or empty
+# A command is one word, so that nobody reads half of it: a kind, the size of the team, the step, and a number
+# that no two neighbouring commands share.
+FINISH, SHARE_ROWS, SHARE_ITEMS, SHARE_SCALED_ITEMS, SHARE_BLOCKS = range(5)
+KIND_BITS, TEAM_BITS, STEP_BITS = 4, 12, 32
+LARGEST_TEAM = (1 << TEAM_BITS) - 1
 
 
 @kernel
-def gather(data: Data, space: Workspace, job: Int64, first: int, rows: int, stride: int) -> None:
-    """Copy the batch's rows, in the epoch's order, to the front of the workspace."""
-    features = data.x.shape[1]
-    columns = job[TARGET_COLUMNS]
-    for row in range(rows):
-        source = data.order[first + row] if job[SHUFFLED] else first + row - job[ORIGIN]
-        features_row = space.rows[row * stride : row * stride + features]
-        for j in range(features):
-            features_row[j] = data.x[source, j]
-        if job[MODE] != PREDICT:
-            for j in range(columns):
-                space.targets[row * columns + j] = data.y[source, j]
-            if space.weights.size:
-                space.weights[row] = data.weights[source]
+def publish(sync: Words, kind: int, team: int, step: int) -> None:
+    """Tell the helpers what comes; only the leader does."""
+    number = ((atomic_load(sync, COMMAND) >> (KIND_BITS + TEAM_BITS + STEP_BITS)) + 1) & 0x7FFF
+    atomic_store(sync, ARRIVED, 0)
+    word = ((number << STEP_BITS | step) << TEAM_BITS | team) << KIND_BITS | kind
+    atomic_store(sync, COMMAND, word)
 
 
 @kernel
-def forward(network: Network, space: Workspace, capacity: int, rows: int, training: bool) -> None:
-    """``z = x w + b``, ``a = f(z)`` layer by layer; in training ``slopes = f'(z)``. The last z is left as it is.
-
-    ``rows`` is padded; what stands in padding rows is finite or not, and used by nothing.
-    """
-    last = network.layers.shape[0] - 1
-    for index in range(last + 1):
-        layer = network.layers[index]
-        out = layer[OUT] * capacity
-        rows_product(
-            network.parameters, layer[BIAS], space.rows, layer[LEFT] * capacity, layer[LEFT_STRIDE],
-            network.parameters, layer[KERNEL], layer[PANEL_ROWS], layer[INPUTS], layer[COLUMNS],
-            space.rows, out, layer[OUT_STRIDE], rows, False,
-        )  # fmt: skip
-        if index < last:
-            activate(network, space, capacity, rows, index, training)
+def await_team(sync: Words, team: int) -> None:
+    """Wait until all helpers of the team have finished what was published."""
+    spins = 0
+    while atomic_load(sync, ARRIVED) < team - 1:
+        spins = relax(spins)
 
 
 @kernel
-def activate(network: Network, space: Workspace, capacity: int, rows: int, index: int, training: bool) -> None:
-    """``a = f(z)`` of one layer in place, in training with slopes; padding columns of a become zero."""
-    layer = network.layers[index]
-    out, stride, units = layer[OUT] * capacity, layer[OUT_STRIDE], layer[UNITS]
-    if layer[ACTIVATION] == SOFTMAX:
-        softmax_forward(space.rows, out, stride, rows, units)
-    else:
-        elementwise(
-            layer[ACTIVATION], network.activation_parameters[index], space.rows, out, space.slopes, out,
-            rows * stride, training,
-        )  # fmt: skip
-    # f(0) may not be 0, and the weights' gradient reads whole vectors of the row
-    if units < stride:
-        for row in range(rows):
-            for j in range(out + row * stride + units, out + (row + 1) * stride):
-                space.rows[j] = 0
+def team_size(sync: Words, job: Int64) -> int:
+    """How many threads can take part in what is published next."""
+    return min(job[THREADS], 1 + atomic_load(sync, JOINED)) if job[THREADS] > 1 else 1
 
 
 @kernel
-def compact(source: Float32, first: int, stride: int, rows: int, columns: int, target: Float32) -> None:
-    """Copy rows from ``stride`` apart to without gaps."""
-    for row in range(rows):
-        packed = target[row * columns : (row + 1) * columns]
-        loose = source[first + row * stride : first + row * stride + columns]
-        for j in range(columns):
-            packed[j] = loose[j]
-
-
-@kernel
-def spread_gradient(network: Network, space: Workspace, capacity: int, rows: int, logits: bool) -> None:
-    """Turn the gradient of the outputs into that of the last z, in the slopes' place; padding is zero."""
-    index = network.layers.shape[0] - 1
-    layer = network.layers[index]
-    out, stride, units = layer[OUT] * capacity, layer[OUT_STRIDE], layer[UNITS]
-    plain = logits or layer[ACTIVATION] == SOFTMAX
-    padded = padded_columns(units)
-    for row in range(rows):
-        at = out + row * stride
-        for j in range(units):
-            slope = np.float32(1) if plain else space.slopes[at + j]
-            space.slopes[at + j] = space.gradient[row * units + j] * slope
-        for j in range(units, padded):
-            space.slopes[at + j] = 0
-    if layer[ACTIVATION] == SOFTMAX and not logits:
-        softmax_backward(space.rows, out, stride, space.slopes, out, stride, rows, units)
-
-
-@kernel
-def backward(network: Network, space: Workspace, update: Update, capacity: int, batch: int, rows: int) -> None:
-    """``dw = x^T dz``, ``db = sum dz`` and ``dz`` of the layer below, from the last layer to the first."""
-    for index in range(network.layers.shape[0] - 1, -1, -1):
-        layer = network.layers[index]
-        out = layer[OUT] * capacity
-        left = layer[LEFT] * capacity
-        weights_gradient(
-            space.rows, left, layer[LEFT_STRIDE], space.slopes, out, layer[OUT_STRIDE], batch, update.gradients,
-            layer[KERNEL], layer[PANEL_ROWS], padded_rows(layer[INPUTS]), layer[COLUMNS], False,
-        )  # fmt: skip
-        bias_gradient(space.slopes, out, layer[OUT_STRIDE], batch, layer[COLUMNS], update.gradients, layer[BIAS], False)
-        if index:
-            below = network.layers[index - 1]
-            softmax = below[ACTIVATION] == SOFTMAX
-            rows_product(
-                space.zeros, 0, space.slopes, out, layer[OUT_STRIDE], network.transposed, layer[TRANSPOSED],
-                layer[COLUMNS], layer[UNITS], padded_columns(layer[INPUTS]), space.slopes, left,
-                layer[LEFT_STRIDE], rows, not softmax,
-            )  # fmt: skip
-            if softmax:
-                softmax_backward(
-                    space.rows,
-                    left,
-                    layer[LEFT_STRIDE],
-                    space.slopes,
-                    left,
-                    layer[LEFT_STRIDE],
-                    rows,
-                    layer[INPUTS],
-                )
-
-
-@kernel
-def penalties(network: Network, gradients: Float32, training: bool) -> float:
-    """Return the regularizers' share of the loss; in training their gradients are added."""
-    total = np.float64(0)
-    for row in range(network.variables.shape[0]):
-        l1, l2 = network.penalties[row]
-        if l1 != 0 or l2 != 0:
-            total += penalty_value_and_grad(
-                l1, l2, network.parameters, gradients, network.variables[row, OFFSET], network.variables[row, SIZE],
-                training,
-            )  # fmt: skip
-    return total
-
-
-@kernel
-def apply_update(network: Network, update: Update, job: Int64) -> None:
-    """Clip the gradients, step the optimizer over neighbouring trainable variables at once, transpose."""
-    variables = network.variables
-    if job[CLIPS]:
-        clip_gradients(update.gradients, variables, TRAINABLE, OFFSET, SIZE, update.settings)
-    first = count = 0
-    for row in range(variables.shape[0]):
-        if not variables[row, TRAINABLE]:
-            continue
-        if count and variables[row, OFFSET] == first + count:
-            count += variables[row, SIZE]
-        else:
-            if count:
-                optimizer_step(
-                    job[OPTIMIZER], update.settings, job[ITERATION], network.parameters, update.gradients,
-                    update.slots, first, count,
-                )  # fmt: skip
-            first, count = variables[row, OFFSET], variables[row, SIZE]
-    if count:
-        optimizer_step(
-            job[OPTIMIZER], update.settings, job[ITERATION], network.parameters, update.gradients, update.slots,
-            first, count,
-        )  # fmt: skip
-    for index in range(1, network.layers.shape[0]):
-        layer = network.layers[index]
-        transpose_panels(
-            network.parameters, layer[KERNEL], layer[PANEL_ROWS], layer[COLUMNS], network.transposed,
-            layer[TRANSPOSED],
-        )  # fmt: skip
-
-
-@kernel
-def judge(
-    network: Network, space: Workspace, objective: Objective, job: Int64, sums: Float64, rows: int, batch: int
-) -> float:
-    """Return the batch's summed loss; write the gradient of its mean, and add the batch to the metrics.
-
-    With ``LOGITS`` the loss takes the last z, and the activation is applied only where metrics want it.
-    """
-    index = network.layers.shape[0] - 1
-    layer = network.layers[index]
-    out, stride, units = layer[OUT] * job[CAPACITY], layer[OUT_STRIDE], layer[UNITS]
-    logits, metrics = job[LOGITS] != 0, objective.metrics.shape[0]
-    training = job[MODE] == TRAIN
-    if logits:
-        compact(space.rows, out, stride, batch, units, space.outputs)
-        if metrics:
-            activate(network, space, job[CAPACITY], rows, index, False)
-            compact(space.rows, out, stride, batch, units, space.predictions)
-    else:
-        activate(network, space, job[CAPACITY], rows, index, training)
-        compact(space.rows, out, stride, batch, units, space.outputs)
-    loss = loss_value_and_grad(
-        job[LOSS_KIND], objective.loss_parameter[0], space.outputs, space.targets, space.weights, batch, units,
-        space.values, space.gradient,
-    )  # fmt: skip
-    predictions = space.predictions if logits else space.outputs
-    for metric in range(metrics):
-        metric_update(
-            objective.metrics[metric, 0], objective.metric_parameters[metric], predictions, space.targets, batch,
-            units, sums, METRIC_SUMS + objective.metrics[metric, 1],
-        )  # fmt: skip
-    return loss
-
-
-@kernel
-def train_step(
+def share_rows(
     network: Network,
     space: Workspace,
     objective: Objective,
     update: Update,
+    data: Data,
+    job: Int64,
+    rank: int,
+    team: int,
+    step: int,
+) -> None:
+    """One thread's rows of a step: whole pieces next to each other, or whole shards with their gradients."""
+    start = step * job[BATCH_SIZE]
+    batch = min(job[BATCH_SIZE], job[SAMPLES] - start)
+    pieces = -(-batch // job[PIECE])
+    if job[SHARDS] == 0:
+        low, high = pieces * rank // team * job[PIECE], min(pieces * (rank + 1) // team * job[PIECE], batch)
+        for first in range(low, high, job[BLOCK]):
+            train_rows(
+                network, space, objective, data, job, rank, start, first, first, min(job[BLOCK], high - first), batch
+            )
+        return
+    for shard in range(job[SHARDS] * rank // team, job[SHARDS] * (rank + 1) // team):
+        low_piece, high_piece = shard_pieces(shard, job[SHARDS], pieces)
+        low, high = low_piece * job[PIECE], min(high_piece * job[PIECE], batch)
+        for first in range(low, high, job[BLOCK]):
+            slab, rows = rank * job[BLOCK], min(job[BLOCK], high - first)
+            train_rows(network, space, objective, data, job, rank, start, first, slab, rows, batch)
+            for index in range(network.items.shape[0]):
+                item_gradient(
+                    network, space, job, index, slab, rows, update.gradients,
+                    shard * network.parameters.size + network.items[index, AT], first > low,
+                )  # fmt: skip
+
+
+@kernel
+def share_blocks(
+    network: Network,
+    space: Workspace,
+    objective: Objective,
+    data: Data,
+    job: Int64,
+    sync: Words,
+    rank: int,
+) -> None:
+    """One thread's part of an evaluation: blocks that nobody has taken yet, one after the other."""
+    slab, begin = rank * job[BLOCK], job[FIRST_STEP] * job[BATCH_SIZE]
+    end = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES])
+    block = atomic_add(sync, NEXT, 1)
+    while begin + block * job[BLOCK] < end:
+        first = begin + block * job[BLOCK]
+        rows = min(job[BLOCK], end - first)
+        padded = min(padded_rows(rows), job[CAPACITY] - slab)
+        gather(network, space, data, job, first, slab, rows)
+        forward(network, space.rows, space.slopes, job[CAPACITY], slab, padded, False)
+        judge(network, space, objective, data, job, rank, first, slab, rows, rows, block)
+        block = atomic_add(sync, NEXT, 1)
+
+
+@kernel
+def add_pieces(space: Workspace, sums: Float64, pieces: int) -> None:
+    """Add the sums of pieces to an epoch's, in order."""
+    for piece in range(pieces):
+        part = space.sums[piece]
+        sums[LOSS_SUM] += part[PIECE_LOSS]
+        for i in range(PIECE_METRICS, part.size):
+            sums[METRIC_SUMS + i - PIECE_METRICS] += part[i]
+
+
+@kernel
+def train(
+    network: Network,
+    space: Workspace,
+    objective: Objective,
+    update: Update,
+    data: Data,
     job: Int64,
     sums: Float64,
-    rows: int,
-    batch: int,
-) -> bool:
-    """One step on the gathered batch; return False, with the parameters untouched, if the loss is not finite."""
-    capacity = job[CAPACITY]
-    forward(network, space, capacity, rows, True)
-    loss = judge(network, space, objective, job, sums, rows, batch)
-    if not np.isfinite(loss):
-        return False
-    spread_gradient(network, space, capacity, batch, job[LOGITS] != 0)
-    backward(network, space, update, capacity, batch, rows)
-    if job[PENALISED]:
-        loss += penalties(network, update.gradients, True) * batch
-    job[ITERATION] += 1
-    apply_update(network, update, job)
-    sums[LOSS_SUM] += loss
-    sums[ROW_SUM] += batch
-    return True
+    sync: Words,
+) -> None:
+    """Lead the steps ``FIRST_STEP`` to ``LAST_STEP``; a loss that is not finite ends them, parameters untouched."""
+    for step in range(job[FIRST_STEP], job[LAST_STEP]):
+        batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
+        pieces = -(-batch // job[PIECE])
+        team = team_size(sync, job)
+        if team > 1:
+            publish(sync, SHARE_ROWS, team, step)
+        share_rows(network, space, objective, update, data, job, 0, team, step)
+        await_team(sync, team)
+        loss = np.float64(0)
+        for piece in range(pieces):
+            loss += space.sums[piece, PIECE_LOSS]
+        if not np.isfinite(loss):
+            sums[DIVERGED] = 1
+            return
+        job[ITERATION] += 1
+        step_factors(job[OPTIMIZER], update.settings, job[ITERATION], update.factors)
+        team = team_size(sync, job)
+        if team > 1:
+            publish(sync, SHARE_ITEMS, team, step)
+        share_items(network, space, update, job, 0, team, step)
+        await_team(sync, team)
+        if job[CLIPS] >= BY_NORM:
+            norms_to_factors(network, update, job)
+            if team > 1:
+                publish(sync, SHARE_SCALED_ITEMS, team, step)
+            change_by_norm(network, update, job, 0, team)
+            await_team(sync, team)
+        add_pieces(space, sums, pieces)
+        sums[ROW_SUM] += batch
+        if job[PENALISED]:
+            for index in range(update.item_sums.shape[0]):
+                sums[LOSS_SUM] += update.item_sums[index, PENALTY] * batch
+
+
+@kernel
+def share_items(
+    network: Network, space: Workspace, update: Update, job: Int64, rank: int, team: int, step: int
+) -> None:
+    """One thread's items of a step."""
+    batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
+    if job[CLIPS] >= BY_NORM:
+        whole_gradients(network, space, update, job, rank, team, batch)
+    else:
+        change_parameters(network, space, update, job, rank, team, batch)
+
+
+@kernel
+def sweep(
+    network: Network,
+    space: Workspace,
+    objective: Objective,
+    data: Data,
+    job: Int64,
+    sums: Float64,
+    sync: Words,
+) -> None:
+    """Lead an evaluation of the rows of the steps ``FIRST_STEP`` to ``LAST_STEP``."""
+    team = team_size(sync, job)
+    if team > 1:
+        publish(sync, SHARE_BLOCKS, team, 0)
+    share_blocks(network, space, objective, data, job, sync, 0)
+    await_team(sync, team)
+    rows = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - job[FIRST_STEP] * job[BATCH_SIZE]
+    add_pieces(space, sums, -(-rows // job[BLOCK]))
+    sums[ROW_SUM] += rows
+
+
+@kernel
+def assist(
+    network: Network,
+    space: Workspace,
+    objective: Objective,
+    update: Update,
+    data: Data,
+    job: Int64,
+    sync: Words,
+) -> None:
+    """Do a helper's part of what the leader publishes, until it says to finish."""
+    before = atomic_load(sync, COMMAND)
+    rank = 1 + atomic_add(sync, JOINED, 1)
+    spins = 0
+    while True:
+        word = atomic_load(sync, COMMAND)
+        kind = word & ((1 << KIND_BITS) - 1)
+        team = (word >> KIND_BITS) & LARGEST_TEAM
+        if word == before:
+            if word != 0 and kind == FINISH:
+                return
+            spins = relax(spins)
+            continue
+        before = word
+        spins = 0
+        if kind == FINISH:
+            return
+        if rank < team:
+            step = (word >> (KIND_BITS + TEAM_BITS)) & ((1 << STEP_BITS) - 1)
+            if kind == SHARE_ROWS:
+                share_rows(network, space, objective, update, data, job, rank, team, step)
+            elif kind == SHARE_ITEMS:
+                share_items(network, space, update, job, rank, team, step)
+            elif kind == SHARE_SCALED_ITEMS:
+                change_by_norm(network, update, job, rank, team)
+            else:
+                share_blocks(network, space, objective, data, job, sync, rank)
+            atomic_add(sync, ARRIVED, 1)
 
 
 @entry
@@ -319,9 +282,10 @@ def run_steps(
     data: Data,
     job: Int64,
     sums: Float64,
-    out: Float32,
+    sync: Words,
+    helper: bool,
 ) -> None:
-    """Run the steps ``FIRST_STEP`` to ``LAST_STEP`` of an epoch over ``data``.
+    """Run the steps ``FIRST_STEP`` to ``LAST_STEP`` of an epoch over ``data``, or help with them.
 
     Parameters
     ----------
@@ -329,28 +293,16 @@ def run_steps(
         The numbers of the run; ``ITERATION`` counts on.
     sums : float64 buffer
         Running sums of the epoch; a loss that is not finite sets ``DIVERGED`` and ends the run.
-    out : float32 buffer
-        In prediction the outputs (n, N) of all rows; otherwise empty.
+    sync : int64 (SYNC_WORDS,)
+        Zeros, the same for the leader and its helpers, and anew for each run.
+    helper : bool
+        Whether this thread helps; it returns when the leader has finished.
     """
-    size, samples = job[BATCH_SIZE], job[SAMPLES]
-    stride = network.layers[0, LEFT_STRIDE]
-    last = network.layers.shape[0] - 1
-    for step in range(job[FIRST_STEP], job[LAST_STEP]):
-        first = step * size
-        batch = min(size, samples - first)
-        rows = min(padded_rows(batch), job[CAPACITY])
-        gather(data, space, job, first, batch, stride)
-        if job[MODE] == TRAIN:
-            if not train_step(network, space, objective, update, job, sums, rows, batch):
-                sums[DIVERGED] = 1
-                return
-            continue
-        forward(network, space, job[CAPACITY], rows, False)
-        if job[MODE] == EVALUATE:
-            sums[LOSS_SUM] += judge(network, space, objective, job, sums, rows, batch)
-            sums[ROW_SUM] += batch
-        else:
-            layer = network.layers[last]
-            activate(network, space, job[CAPACITY], rows, last, False)
-            at = first * layer[UNITS]
-            compact(space.rows, layer[OUT] * job[CAPACITY], layer[OUT_STRIDE], batch, layer[UNITS], out[at:])
+    if helper:
+        assist(network, space, objective, update, data, job, sync)
+        return
+    if job[MODE] == TRAIN:
+        train(network, space, objective, update, data, job, sums, sync)
+    else:
+        sweep(network, space, objective, data, job, sums, sync)
+    publish(sync, FINISH, 0, 0)

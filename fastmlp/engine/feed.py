@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .epoch import Data
+from .tables import Data
 
 NO_ORDER = np.empty(0, np.int64)
 # floats in a converted block

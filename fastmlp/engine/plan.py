@@ -1,32 +1,28 @@
-"""A model as data: one row of integers for each layer, one for each variable, and one flat parameter buffer.
+"""A model as data: one row of integers for each layer, variable and item, and one flat parameter buffer.
 
-The compiled loops of :mod:`fastmlp.engine.epoch` interpret these tables, so a new architecture is new data
-and never a new compilation. Offsets are elements of float32 buffers.
+The compiled loops interpret these tables, so a new architecture is new data and never a new compilation.
+Offsets are elements of float32 buffers.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.gemm import PANEL, leading_dimension, padded_columns, padded_rows, transpose_panels
+from ..kernels.gemm import PANEL, TALL_ROWS, leading_dimension, padded_columns, padded_rows
+from ..kernels.narrow import is_narrow
 from ..layers import Dense
+from . import tables as t
 
 Float32 = NDArray[np.float32]
-Int64 = NDArray[np.int64]
 
 CACHE_LINE_FLOATS = 16
-
-# Columns of the layer table. Offsets into activations and slopes count rows of the batch capacity of a
-# workspace: they are LEFT * capacity and OUT * capacity elements (see Workspace).
-(
-    INPUTS, UNITS, COLUMNS, LEFT, LEFT_STRIDE, OUT, OUT_STRIDE, KERNEL, PANEL_ROWS, BIAS, TRANSPOSED, ACTIVATION,
-    LAYER_FIELDS,
-) = range(13)  # fmt: skip
-
-# Columns of the variable table: where it is, how many elements with its padding, whether it is trained.
-OFFSET, SIZE, TRAINABLE, VARIABLE_FIELDS = range(4)
+# Rows of a kernel that make an item: whole tall tiles, few enough that the gradient is still in the cache when
+# the optimizer takes it, and that two threads get about the same.
+ITEM_ROWS = 48 // TALL_ROWS * TALL_ROWS
+ITEM_BIASES = 1024
+# Items follow each other in squares of a kernel, whose columns of x and dz stay in a second-level cache meanwhile.
+SQUARE = 192
 
 
 def aligned(size: int) -> Float32:
@@ -34,17 +30,6 @@ def aligned(size: int) -> Float32:
     raw = np.zeros(size + CACHE_LINE_FLOATS, np.float32)
     skip = (-raw.ctypes.data // raw.itemsize) % CACHE_LINE_FLOATS
     return raw[skip : skip + size]
-
-
-class Network(NamedTuple):
-    """What the compiled loops read of a model."""
-
-    layers: Int64  # (layers, LAYER_FIELDS)
-    activation_parameters: Float32  # (layers,)
-    variables: Int64  # (variables, VARIABLE_FIELDS)
-    penalties: Float32  # (variables, 2): l1, l2
-    parameters: Float32  # flat: kernels in panels, then biases, padding zero
-    transposed: Float32  # flat: panels of w^T of every layer but the first
 
 
 class Plan:
@@ -61,52 +46,61 @@ class Plan:
     def __init__(self, inputs: int, layers: Sequence[Dense]) -> None:
         self.inputs = inputs
         self.units = layers[-1].units
-        table = np.zeros((len(layers), LAYER_FIELDS), np.int64)
+        table = np.zeros((len(layers), t.LAYER_FIELDS), np.int64)
         variables: list[tuple[int, int, int]] = []
         penalties: list[tuple[float, float]] = []
-        at = transposed = 0
-        left, width = 0, inputs
-        for row, layer in zip(table, layers, strict=True):
-            first = not variables
+        items: list[tuple[int, ...]] = []
+        at = left = 0
+        width = inputs
+        for index, (row, layer) in enumerate(zip(table, layers, strict=True)):
             columns = padded_columns(layer.units)
-            row[INPUTS], row[UNITS], row[COLUMNS] = width, layer.units, columns
-            row[LEFT], row[LEFT_STRIDE] = left, leading_dimension(width)
-            left += row[LEFT_STRIDE]
-            row[OUT], row[OUT_STRIDE] = left, leading_dimension(layer.units)
-            # whole vectors where the transpose reads blocks; the first layer needs no transpose
-            row[PANEL_ROWS] = padded_rows(width) if first else padded_columns(padded_rows(width))
-            row[KERNEL], row[BIAS] = at, at + row[PANEL_ROWS] * columns
-            row[TRANSPOSED] = transposed
-            if not first:
-                transposed += row[PANEL_ROWS] * columns
-            row[ACTIVATION] = layer.activation.compiled_kind
+            row[t.INPUTS], row[t.UNITS], row[t.COLUMNS] = width, layer.units, columns
+            row[t.LEFT], row[t.LEFT_STRIDE] = left, leading_dimension(width)
+            left += row[t.LEFT_STRIDE]
+            row[t.OUT], row[t.OUT_STRIDE] = left, leading_dimension(layer.units)
+            row[t.NARROW] = is_narrow(width, layer.units)
+            if row[t.NARROW]:
+                row[t.PANEL_ROWS], row[t.PANEL_COLUMNS] = padded_rows(layer.units), padded_columns(width)
+            else:
+                # whole vectors where the backward pass transposes blocks
+                row[t.PANEL_ROWS] = padded_columns(padded_rows(width)) if index else padded_rows(width)
+                row[t.PANEL_COLUMNS] = columns
+            size = int(row[t.PANEL_ROWS] * row[t.PANEL_COLUMNS])
+            row[t.KERNEL], row[t.BIAS] = at, at + size
+            row[t.ACTIVATION] = layer.activation.compiled_kind
             kernel_l, bias_l = layer.kernel_regularizer, layer.bias_regularizer
-            variables.append((at, int(row[PANEL_ROWS] * columns), 1))
+            items += _kernel_items(index, len(variables), row)
+            variables.append((at, size, 1))
             penalties.append((kernel_l.l1, kernel_l.l2) if kernel_l else (0.0, 0.0))
-            variables.append((int(row[BIAS]), columns, int(layer.use_bias)))
+            if layer.use_bias:
+                items += _bias_items(index, len(variables), row)
+            variables.append((int(row[t.BIAS]), columns, int(layer.use_bias)))
             penalties.append((bias_l.l1, bias_l.l2) if bias_l and layer.use_bias else (0.0, 0.0))
-            at = int(row[BIAS]) + columns
+            at = int(row[t.BIAS]) + columns
             width = layer.units
         self.row_floats = left + leading_dimension(width)
-        self.largest_width = int(table[:, [LEFT_STRIDE, OUT_STRIDE]].max())
-        self.flops_per_row = int(6 * (table[:, INPUTS] * table[:, COLUMNS]).sum())
-        self.network = Network(
+        self.widest = int(table[:, [t.LEFT_STRIDE, t.OUT_STRIDE]].max())
+        self.pack_floats = PANEL * int(table[1:, t.COLUMNS].max(initial=0))
+        products = table[:, t.INPUTS] * np.where(table[:, t.NARROW], table[:, t.UNITS], table[:, t.COLUMNS])
+        self.forward_flops = int(2 * products.sum())
+        self.training_flops = int(6 * products.sum() - 2 * products[0])
+        self.network = t.Network(
             table,
             np.array([layer.activation.parameter for layer in layers], np.float32),
-            np.array(variables, np.int64).reshape(-1, VARIABLE_FIELDS),
+            np.array(variables, np.int64).reshape(-1, t.VARIABLE_FIELDS),
             np.array(penalties, np.float32).reshape(-1, 2),
+            np.array(items, np.int64).reshape(-1, t.ITEM_FIELDS),
             aligned(at),
-            aligned(transposed),
         )
 
     def _panels(self, index: int) -> list[tuple[slice, Float32]]:
-        """The kernel's panels: its columns, and a view (rows, width) of them."""
+        """The kernel's panels: their columns, and a view (rows, width) of each."""
         row = self.network.layers[index]
         panels = []
-        for column in range(0, int(row[COLUMNS]), PANEL):
-            width = min(PANEL, int(row[COLUMNS]) - column)
-            start = int(row[KERNEL] + column * row[PANEL_ROWS])
-            view = self.network.parameters[start : start + int(row[PANEL_ROWS]) * width]
+        for column in range(0, int(row[t.PANEL_COLUMNS]), PANEL):
+            width = min(PANEL, int(row[t.PANEL_COLUMNS]) - column)
+            start = int(row[t.KERNEL] + column * row[t.PANEL_ROWS])
+            view = self.network.parameters[start : start + int(row[t.PANEL_ROWS]) * width]
             panels.append((slice(column, column + width), view.reshape(-1, width)))
         return panels
 
@@ -114,65 +108,38 @@ class Plan:
         """Return copies of a layer's kernel (K, N) and bias (N,)."""
         row = self.network.layers[index]
         padded = np.concatenate([panel for _, panel in self._panels(index)], axis=1)
-        bias = self.network.parameters[row[BIAS] : row[BIAS] + row[UNITS]]
-        return np.ascontiguousarray(padded[: row[INPUTS], : row[UNITS]]), bias.copy()
+        if row[t.NARROW]:
+            padded = padded.T
+        bias = self.network.parameters[row[t.BIAS] : row[t.BIAS] + row[t.UNITS]]
+        return np.ascontiguousarray(padded[: row[t.INPUTS], : row[t.UNITS]]), bias.copy()
 
     def write_dense(self, index: int, kernel: Float32, bias: Float32 | None) -> None:
-        """Store a layer's kernel (K, N) and bias (N,); the transposed panels follow."""
+        """Store a layer's kernel (K, N) and bias (N,)."""
         row = self.network.layers[index]
-        padded = np.zeros((row[PANEL_ROWS], row[COLUMNS]), np.float32)
-        padded[: row[INPUTS], : row[UNITS]] = kernel
+        padded = np.zeros((row[t.PANEL_ROWS], row[t.PANEL_COLUMNS]), np.float32)
+        matrix = kernel.T if row[t.NARROW] else kernel
+        padded[: matrix.shape[0], : matrix.shape[1]] = matrix
         for columns, panel in self._panels(index):
             panel[...] = padded[:, columns]
         if bias is not None:
-            self.network.parameters[row[BIAS] : row[BIAS] + row[UNITS]] = bias
-        self.refresh_transposed(index)
-
-    def refresh_transposed(self, index: int) -> None:
-        """Make a layer's transposed panels follow its kernel."""
-        row = self.network.layers[index]
-        if index:
-            transpose_panels(
-                self.network.parameters, int(row[KERNEL]), int(row[PANEL_ROWS]), int(row[COLUMNS]),
-                self.network.transposed, int(row[TRANSPOSED]),
-            )  # fmt: skip
-
-    def restore(self, parameters: Float32) -> None:
-        """Put back a copy of the flat parameter buffer."""
-        self.network.parameters[...] = parameters
-        for index in range(len(self.network.layers)):
-            self.refresh_transposed(index)
+            self.network.parameters[row[t.BIAS] : row[t.BIAS] + row[t.UNITS]] = bias
 
 
-class Workspace(NamedTuple):
-    """Memory of one batch; made before a run, so that no step allocates."""
+def _kernel_items(layer: int, variable: int, row: t.Int64) -> Iterator[tuple[int, ...]]:
+    """The items of a kernel, square by square, in a square panel by panel; ``row`` is its layer's."""
+    rows = padded_rows(int(row[t.UNITS] if row[t.NARROW] else row[t.INPUTS]))
+    columns = int(row[t.PANEL_COLUMNS])
+    for left in range(0, columns, SQUARE):
+        for top in range(0, rows, SQUARE):
+            for column in range(left, min(left + SQUARE, columns), PANEL):
+                width = min(PANEL, columns - column)
+                start = int(row[t.KERNEL] + column * row[t.PANEL_ROWS])
+                for first in range(top, min(top + SQUARE, rows), ITEM_ROWS):
+                    count = min(ITEM_ROWS, rows - first)
+                    yield layer, variable, start + first * width, count * width, column, first, count
 
-    rows: Float32  # flat: inputs and every layer's activations, capacity rows each
-    slopes: Float32  # flat, as rows: slopes, then gradients with respect to z
-    outputs: Float32  # flat (capacity, N): what the loss takes
-    predictions: Float32  # flat (capacity, N): what metrics and users take
-    targets: Float32  # flat (capacity, target columns)
-    weights: Float32  # flat (capacity,) or empty: sample weights
-    values: Float32  # flat (capacity, N): scratch of the loss
-    gradient: Float32  # flat (capacity, N): of the loss with respect to the outputs
-    zeros: Float32  # a row of zeros
 
-
-def make_workspace(
-    plan: Plan, batch_size: int, target_columns: int, *, training: bool, weighted: bool
-) -> tuple[Workspace, int]:
-    """Return a workspace for batches of up to ``batch_size`` rows, and its capacity."""
-    capacity = padded_rows(batch_size)
-    outputs = capacity * plan.units
-    workspace = Workspace(
-        aligned(capacity * plan.row_floats),
-        aligned(capacity * plan.row_floats if training else 0),
-        aligned(outputs),
-        aligned(outputs),
-        aligned(capacity * target_columns),
-        aligned(capacity if weighted else 0),
-        aligned(outputs),
-        aligned(outputs),
-        aligned(plan.largest_width + PANEL),
-    )
-    return workspace, capacity
+def _bias_items(layer: int, variable: int, row: t.Int64) -> Iterator[tuple[int, ...]]:
+    """The items of a bias."""
+    for column in range(0, int(row[t.COLUMNS]), ITEM_BIASES):
+        yield layer, variable, int(row[t.BIAS]) + column, min(ITEM_BIASES, int(row[t.COLUMNS]) - column), column, 0, 0

@@ -7,18 +7,29 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.jit import JIT_DISABLED
 from ..kernels.random import shuffle
 from ..losses import Loss
 from ..metrics import Metric
-from ..optimizers import Optimizer
-from . import epoch as loops
+from ..optimizers import FACTORS, Optimizer
+from ..threads import Team, get_num_threads
+from . import tables as t
+from .epoch import run_steps
 from .feed import NO_ORDER, Feed
-from .plan import Plan, Workspace, aligned, make_workspace
+from .parameters import GROUP, penalties
+from .plan import Plan, aligned
+from .workspace import Cut, cut_batch, make_workspace
 
 # Ctrl-C, the progress bar and other threads get their turn this often
 SECONDS_A_CALL = 0.05
 # what a slow core manages; only the first call of a run is sized by it
 FLOPS_A_SECOND = 5e9
+# With less work a step than this for each thread, waiting for each other takes more than it saves; with less
+# a run, waking another thread does.
+FLOPS_A_THREAD_AND_STEP = 250_000
+FLOPS_A_THREAD_AND_RUN = 20_000_000
+# blocks of an evaluation or prediction that are run by one call at most: they have sums of their own
+MOST_BLOCKS = 256
 
 NOTHING = np.empty(0, np.float32)
 Watch = Callable[[int], None]
@@ -40,13 +51,14 @@ class Session:
         self.seed = np.uint64(seed)
         self.epochs_trained = 0
         self.iterations = 0
-        self._objective = loops.Objective(np.zeros(1, np.float32), np.zeros((0, 2), np.int64), np.zeros(0))
-        self._update = loops.Update(NOTHING, NOTHING, np.zeros(0))
+        self._objective = t.Objective(np.zeros(1, np.float32), np.zeros((0, 2), np.int64), np.zeros(0))
+        self._update = t.Update(NOTHING, NOTHING, np.zeros(0), np.zeros(FACTORS, np.float32), np.zeros((0, 2)))
         self._optimizer: Optimizer | None = None
-        self._job = np.zeros(loops.JOB_FIELDS, np.int64)
+        self._job = np.zeros(t.JOB_FIELDS, np.int64)
         self._metrics: list[tuple[str, Metric, int]] = []
-        self._sums = np.zeros(loops.METRIC_SUMS)
-        self._spaces: dict[tuple[int, int, bool, bool], tuple[Workspace, int]] = {}
+        self._sums = np.zeros(t.METRIC_SUMS)
+        self._spaces: dict[tuple[object, ...], tuple[t.Workspace, int]] = {}
+        self._kept = NOTHING
         # job, sums and workspaces are one set a model, and the compiled calls leave the GIL
         self._lock = threading.RLock()
 
@@ -57,15 +69,15 @@ class Session:
         for name, metric in metrics:
             self._metrics.append((name, metric, sums))
             sums += metric.sums_needed(self.plan.units)
-        self._sums = np.zeros(loops.METRIC_SUMS + sums)
-        self._objective = loops.Objective(
+        self._sums = np.zeros(t.METRIC_SUMS + sums)
+        self._objective = t.Objective(
             np.array([loss.parameter], np.float32),
             np.array([(metric.kind, first) for _, metric, first in self._metrics], np.int64).reshape(-1, 2),
             np.array([float(metric.parameter) for _, metric, _ in self._metrics]),
         )
-        self._job[loops.LOSS_KIND] = loss.compiled_kind(logits)
-        self._job[loops.LOGITS] = logits
-        self._job[loops.PENALISED] = bool(self.plan.network.penalties.any())
+        self._job[t.LOSS_KIND] = loss.compiled_kind(logits)
+        self._job[t.LOGITS] = logits
+        self._job[t.PENALISED] = bool(self.plan.network.penalties.any())
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
         """Take the optimizer's present settings; its slots start at zero when it is another one."""
@@ -73,67 +85,110 @@ class Session:
         if optimizer is not self._optimizer or self._update.slots.size != optimizer.slots * size:
             self._optimizer = optimizer
             self.iterations = 0
-            self._update = loops.Update(aligned(size), aligned(optimizer.slots * size), optimizer.settings())
+            self._update = t.Update(
+                NOTHING, aligned(optimizer.slots * size), optimizer.settings(), np.zeros(FACTORS, np.float32),
+                np.zeros((len(self.plan.network.items), 2)),
+            )  # fmt: skip
         self._update = self._update._replace(settings=optimizer.settings())
-        self._job[loops.OPTIMIZER] = optimizer.kind
-        self._job[loops.CLIPS] = optimizer.clips
+        self._job[t.OPTIMIZER] = optimizer.kind
+        self._job[t.CLIPS] = (
+            t.BY_VALUE if optimizer.clipvalue is not None
+            else t.BY_NORM if optimizer.clipnorm is not None
+            else t.BY_GLOBAL_NORM if optimizer.global_clipnorm is not None
+            else t.UNCLIPPED
+        )  # fmt: skip
 
-    def reset_optimizer(self) -> None:
-        """Forget the optimizer's moments."""
+    def keep(self) -> None:
+        """Remember the parameters, for :meth:`restore`."""
+        if self._kept.size == 0:
+            self._kept = aligned(self.plan.network.parameters.size)
+        np.copyto(self._kept, self.plan.network.parameters)
+
+    def restore(self) -> None:
+        """Put back the remembered parameters, and forget the optimizer's moments."""
+        np.copyto(self.plan.network.parameters, self._kept)
         self._update.slots[...] = 0
         self.iterations = 0
 
-    def _space(self, batch_size: int, feed: Feed, *, training: bool) -> tuple[Workspace, int]:
-        key = (batch_size, feed.columns, training, bool(feed.weights.size))
+    def _space(self, cut: Cut, batch: int, pieces: int, threads: int, feed: Feed, *, training: bool) -> t.Workspace:
+        """The workspace for a run, with the job's numbers about it; the last few are kept."""
+        metric_sums = self._sums.size - t.METRIC_SUMS
+        key = (cut, batch, pieces, threads, feed.columns, metric_sums, training, bool(feed.weights.size))
         if key not in self._spaces:
             if len(self._spaces) >= 4:
                 self._spaces.clear()
             self._spaces[key] = make_workspace(
-                self.plan, batch_size, feed.columns, training=training, weighted=bool(feed.weights.size)
-            )
-        return self._spaces[key]
+                self.plan, cut, batch, feed.columns, metric_sums, threads=threads, training=training,
+                weighted=bool(feed.weights.size), pieces=pieces,
+            )  # fmt: skip
+        space, capacity = self._spaces[key]
+        job = self._job
+        job[t.PIECE], job[t.BLOCK], job[t.SHARDS], job[t.CAPACITY] = cut.piece, cut.block, cut.shards, capacity
+        job[t.PACK_ROOM], job[t.TARGET_COLUMNS] = self.plan.pack_floats, feed.columns
+        return space
 
-    def _run(
-        self,
-        mode: int,
-        feed: Feed,
-        batch_size: int,
-        order: NDArray[np.int64],
-        out: NDArray[np.float32],
-        watch: Watch,
-    ) -> None:
-        space, capacity = self._space(batch_size, feed, training=mode == loops.TRAIN)
+    def _gradients(self, shards: int, threads: int) -> None:
+        """Make room for the gradients that a run keeps."""
+        size = self.plan.network.parameters.size
+        needed = shards * size + (size if self._job[t.CLIPS] >= t.BY_NORM else threads * GROUP)
+        if self._update.gradients.size != needed:
+            self._update = self._update._replace(gradients=aligned(needed))
+
+    def _run(self, feed: Feed, batch_size: int, order: NDArray[np.int64], watch: Watch, *, training: bool) -> None:
+        cut = cut_batch(self.plan, batch_size, training=training)
+        size = batch_size if training else cut.block
+        steps = -(-feed.rows // size)
+        longest = steps if feed.direct else max(1, feed.block // size)
+        flops = (self.plan.training_flops if training else self.plan.forward_flops) * size
+        if training:
+            pieces = shares = -(-size // cut.piece)
+            threads = threads_for(min(shares, cut.shards or shares), flops / FLOPS_A_THREAD_AND_STEP, flops * steps)
+        else:
+            longest = min(longest, MOST_BLOCKS)
+            pieces = shares = min(longest, steps)
+            threads = threads_for(shares, shares, flops * steps)
         job, sums = self._job, self._sums
         sums[...] = 0
-        job[loops.MODE] = mode
-        job[loops.BATCH_SIZE], job[loops.CAPACITY], job[loops.SAMPLES] = batch_size, capacity, feed.rows
-        job[loops.TARGET_COLUMNS] = feed.columns
-        job[loops.ITERATION] = self.iterations
-        steps = -(-feed.rows // batch_size)
-        longest = steps if feed.direct else max(1, feed.block // batch_size)
-        seconds_a_step = self.plan.flops_per_row * batch_size / FLOPS_A_SECOND + 1e-6
+        job[t.MODE] = t.TRAIN if training else t.EVALUATE
+        job[t.BATCH_SIZE], job[t.SAMPLES], job[t.ITERATION] = size, feed.rows, self.iterations
+        seconds_a_step = flops / FLOPS_A_SECOND + 1e-6
         step = 0
-        while step < steps:
-            stop = min(step + max(1, min(longest, int(SECONDS_A_CALL / seconds_a_step))), steps)
-            first, last = step * batch_size, min(stop * batch_size, feed.rows)
-            data, origin = feed.data(order, first, last)
-            job[loops.FIRST_STEP], job[loops.LAST_STEP] = step, stop
-            job[loops.ORIGIN], job[loops.SHUFFLED] = origin, data.order.size > 0
-            begun = time.perf_counter()
-            loops.run_steps(self.plan.network, space, self._objective, self._update, data, job, sums, out)
-            seconds_a_step = (time.perf_counter() - begun) / (stop - step)
-            self.iterations = int(job[loops.ITERATION])
-            if sums[loops.DIVERGED]:
-                return
-            step = stop
-            watch(last)
+        with Team(threads) as team:
+            job[t.THREADS] = team.size
+            space = self._space(cut, size, pieces, team.size, feed, training=training)
+            if training:
+                self._gradients(cut.shards, team.size)
+            while step < steps:
+                stop = min(step + max(1, min(longest, int(SECONDS_A_CALL / seconds_a_step))), steps)
+                first, last = step * size, min(stop * size, feed.rows)
+                data, origin = feed.data(order, first, last)
+                job[t.FIRST_STEP], job[t.LAST_STEP] = step, stop
+                job[t.ORIGIN], job[t.SHUFFLED] = origin, data.order.size > 0
+                begun = time.perf_counter()
+                self._call(team, space, data)
+                seconds_a_step = (time.perf_counter() - begun) / (stop - step)
+                self.iterations = int(job[t.ITERATION])
+                if sums[t.DIVERGED]:
+                    return
+                step = stop
+                watch(last)
+
+    def _call(self, team: Team, space: t.Workspace, data: t.Data) -> None:
+        """Lead one compiled call, and have the team help."""
+        sync = np.zeros(t.SYNC_WORDS, np.int64)
+        arguments = (
+            self.plan.network, space, self._objective, self._update, data, self._job, self._sums, sync
+        )  # fmt: skip
+        if team.size > 1:
+            team.help(run_steps, (*arguments, True), team.size - 1)
+        run_steps(*arguments, False)
 
     def results(self) -> dict[str, float]:
         """Return the loss and the metrics of the rows so far."""
         sums = self._sums
-        logs = {"loss": float(sums[loops.LOSS_SUM] / sums[loops.ROW_SUM])}
+        logs = {"loss": float(sums[t.LOSS_SUM] / sums[t.ROW_SUM])}
         for name, metric, first in self._metrics:
-            start = loops.METRIC_SUMS + first
+            start = t.METRIC_SUMS + first
             logs[name] = metric.result(sums[start : start + metric.sums_needed(self.plan.units)])
         return logs
 
@@ -144,22 +199,26 @@ class Session:
             order = np.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
         with self._lock:
-            self._run(loops.TRAIN, feed, batch_size, order, NOTHING, watch)
+            self._run(feed, batch_size, order, watch, training=True)
             self.epochs_trained += 1
-            return not self._sums[loops.DIVERGED] and bool(np.isfinite(self.plan.network.parameters).all())
+            if self._sums[t.DIVERGED]:
+                return False
+            # NaN is handed on by both
+            parameters = self.plan.network.parameters
+            return bool(np.isfinite(parameters.min()) and np.isfinite(parameters.max()))
 
     def evaluate(self, feed: Feed, batch_size: int) -> dict[str, float]:
         """Return the loss (with penalties) and the metrics over every row."""
         with self._lock:
-            self._run(loops.EVALUATE, feed, batch_size, NO_ORDER, NOTHING, lambda rows: None)
+            self._run(feed, batch_size, NO_ORDER, lambda rows: None, training=False)
             logs = self.results()
-        if self._job[loops.PENALISED]:
-            logs["loss"] += float(loops.penalties(self.plan.network, NOTHING, False))
+        if self._job[t.PENALISED]:
+            logs["loss"] += float(penalties(self.plan.network))
         return logs
 
-    def predict(self, feed: Feed, batch_size: int) -> NDArray[np.float32]:
-        """Return the outputs (n, N)."""
-        out = np.empty(feed.rows * self.plan.units, np.float32)
-        with self._lock:
-            self._run(loops.PREDICT, feed, batch_size, NO_ORDER, out, lambda rows: None)
-        return out.reshape(feed.rows, self.plan.units)
+
+def threads_for(shares: int, by_step: float, flops: float) -> int:
+    """Return how many threads to use: for so many shares, as a step has work for, for a run of so many flops."""
+    if JIT_DISABLED:
+        return 1
+    return int(max(1, min(get_num_threads(), shares, by_step, flops / FLOPS_A_THREAD_AND_RUN)))

@@ -4,7 +4,7 @@ Dimensions: B batch rows, K inputs, N outputs. Storage:
 
 - *Rows* (activations and their gradients) are row-major with a leading dimension (:func:`leading_dimension`)
   of whole vectors; columns past the true width are zero. Their number of rows is padded
-  (:func:`padded_rows`); a padding row may hold anything finite and is never read by :func:`weights_gradient`.
+  (:func:`padded_rows`); a padding row may hold anything finite and is never read by :func:`panel_gradient`.
 - *Panels* (weights) are blocks of ``PANEL`` columns, one after the other; inside a panel the rows follow each
   other without a gap, so that the microkernel streams through memory whatever N is. The last panel is one
   vector wide where that suffices. Columns and rows past the true size are zero.
@@ -19,7 +19,7 @@ tile's rows onto few cache sets.
 import numpy as np
 from numpy.typing import NDArray
 
-from .jit import SIMD_WIDTH, inlined, kernel
+from .jit import SIMD_WIDTH, inlined, kernel, shape_function
 from .simd import (
     TileShape,
     tile_add_row,
@@ -56,19 +56,19 @@ CACHE_LINE = 16
 LONG_ROW = 128
 
 
-@kernel
+@shape_function
 def padded_rows(rows: int) -> int:
     """Round up a number of rows to what the tile heights add up to."""
     return max(LOW_ROWS, -(-rows // GRANULE) * GRANULE) if rows else 0
 
 
-@kernel
+@shape_function
 def padded_columns(columns: int) -> int:
     """Round up a number of columns to whole vectors."""
     return -(-columns // SIMD_WIDTH) * SIMD_WIDTH
 
 
-@kernel
+@shape_function
 def leading_dimension(columns: int) -> int:
     """Elements from one row to the next: whole vectors, and an odd number of cache lines for long rows."""
     padded = padded_columns(columns)
@@ -78,7 +78,7 @@ def leading_dimension(columns: int) -> int:
     return padded
 
 
-@kernel
+@shape_function
 def next_height(left: int) -> int:
     """Return how many of the ``left`` rows the next tile takes, so that no rest is lower than ``LOW_ROWS``."""
     if left == TALL_ROWS + GRANULE or (MIDDLE_ROWS <= left < TALL_ROWS):
@@ -104,13 +104,74 @@ def _product_tile(
     out_stride: int,
     scale: bool,
 ) -> None:
-    """One tile of :func:`rows_product`; the microkernel with k contiguous on the left side."""
+    """One tile of :func:`panel_product`; the microkernel with k contiguous on the left side."""
     tile = tile_rows(shape, first, first_offset)
     for k in range(depth):
         tile = tile_fma(tile, left, left_offset + k, left_stride, right, right_offset + k * right_stride)
     if scale:
         tile = tile_multiply(tile, out, out_offset, out_stride)
     tile_store(tile, out, out_offset, out_stride)
+
+
+@kernel
+def panel_product(
+    first: Buffer,
+    first_offset: int,
+    left: Buffer,
+    left_offset: int,
+    left_stride: int,
+    panel: Buffer,
+    panel_offset: int,
+    wide: bool,
+    depth: int,
+    out: Buffer,
+    out_offset: int,
+    out_stride: int,
+    rows: int,
+    scale: bool,
+) -> None:
+    """``out = first + left @ panel``, or ``out *= first + left @ panel`` with ``scale``, for one panel's columns.
+
+    Backward: ``dx (B,K) = dz (B,N) w^T (N,K)``, and with ``scale`` times the slopes of the activation below, which
+    ``out`` holds before. A panel is ``PANEL`` columns wide, or one vector; everything else as :func:`rows_product`.
+    """
+    row = 0
+    while row < rows:
+        height = next_height(rows - row)
+        above = left_offset + row * left_stride
+        below = out_offset + row * out_stride
+        if wide:
+            if height == TALL_ROWS:
+                _product_tile(
+                    TALL, first, first_offset, left, above, left_stride, panel, panel_offset, PANEL, depth,
+                    out, below, out_stride, scale,
+                )  # fmt: skip
+            elif height == MIDDLE_ROWS:
+                _product_tile(
+                    MIDDLE, first, first_offset, left, above, left_stride, panel, panel_offset, PANEL, depth,
+                    out, below, out_stride, scale,
+                )  # fmt: skip
+            else:
+                _product_tile(
+                    LOW, first, first_offset, left, above, left_stride, panel, panel_offset, PANEL, depth,
+                    out, below, out_stride, scale,
+                )  # fmt: skip
+        elif height == TALL_ROWS:
+            _product_tile(
+                TALL_NARROW, first, first_offset, left, above, left_stride, panel, panel_offset, SIMD_WIDTH, depth,
+                out, below, out_stride, scale,
+            )  # fmt: skip
+        elif height == MIDDLE_ROWS:
+            _product_tile(
+                MIDDLE_NARROW, first, first_offset, left, above, left_stride, panel, panel_offset, SIMD_WIDTH, depth,
+                out, below, out_stride, scale,
+            )  # fmt: skip
+        else:
+            _product_tile(
+                LOW_NARROW, first, first_offset, left, above, left_stride, panel, panel_offset, SIMD_WIDTH, depth,
+                out, below, out_stride, scale,
+            )  # fmt: skip
+        row += height
 
 
 @kernel
@@ -129,17 +190,13 @@ def rows_product(
     out_offset: int,
     out_stride: int,
     rows: int,
-    scale: bool,
 ) -> None:
-    """``out = first + left @ panels``, or ``out *= first + left @ panels`` with ``scale``.
-
-    Forward: ``z (B,N) = b + x (B,K) w (K,N)``. Backward: ``dz (B,K) = (dz (B,N) w^T (N,K)) * slope``, where
-    ``out`` holds the slopes of the activation below.
+    """``out = first + left @ panels``: forward, ``z (B,N) = b + x (B,K) w (K,N)``.
 
     Parameters
     ----------
     first : flat buffer
-        The row (``columns``,) that every sum starts from: the bias, or zeros.
+        The row (``columns``,) that every sum starts from: the bias.
     left : flat buffer
         Rows (``rows``, ``depth``), ``left_stride`` apart; ``rows`` from :func:`padded_rows`.
     panels : flat buffer
@@ -148,46 +205,36 @@ def rows_product(
         Rows (``rows``, ``columns``), ``out_stride`` apart; may not overlap the others.
     """
     for column in range(0, columns, PANEL):
-        wide = columns - column >= PANEL
-        right = panels_offset + column * panel_rows
-        row = 0
-        while row < rows:
-            height = next_height(rows - row)
-            above = left_offset + row * left_stride
-            below = out_offset + row * out_stride + column
-            start = first_offset + column
-            if wide:
-                if height == TALL_ROWS:
-                    _product_tile(
-                        TALL, first, start, left, above, left_stride, panels, right, PANEL, depth,
-                        out, below, out_stride, scale,
-                    )  # fmt: skip
-                elif height == MIDDLE_ROWS:
-                    _product_tile(
-                        MIDDLE, first, start, left, above, left_stride, panels, right, PANEL, depth,
-                        out, below, out_stride, scale,
-                    )  # fmt: skip
-                else:
-                    _product_tile(
-                        LOW, first, start, left, above, left_stride, panels, right, PANEL, depth,
-                        out, below, out_stride, scale,
-                    )  # fmt: skip
-            elif height == TALL_ROWS:
-                _product_tile(
-                    TALL_NARROW, first, start, left, above, left_stride, panels, right, SIMD_WIDTH, depth,
-                    out, below, out_stride, scale,
-                )  # fmt: skip
-            elif height == MIDDLE_ROWS:
-                _product_tile(
-                    MIDDLE_NARROW, first, start, left, above, left_stride, panels, right, SIMD_WIDTH, depth,
-                    out, below, out_stride, scale,
-                )  # fmt: skip
-            else:
-                _product_tile(
-                    LOW_NARROW, first, start, left, above, left_stride, panels, right, SIMD_WIDTH, depth,
-                    out, below, out_stride, scale,
-                )  # fmt: skip
-            row += height
+        panel_product(
+            first, first_offset + column, left, left_offset, left_stride, panels, panels_offset + column * panel_rows,
+            columns - column >= PANEL, depth, out, out_offset + column, out_stride, rows, False,
+        )  # fmt: skip
+
+
+@kernel
+def transpose_panel(
+    w: Buffer,
+    w_offset: int,
+    panel_rows: int,
+    columns: int,
+    first: int,
+    width: int,
+    panel: Buffer,
+    panel_offset: int,
+) -> None:
+    """Write the panel of ``w^T (N,K)`` with the columns ``first`` to ``first + width``, from the panels of w.
+
+    Blocks of vector by vector are transposed in registers; ``columns`` (padded N) and ``width`` are whole vectors.
+    """
+    for column in range(0, columns, SIMD_WIDTH):
+        source_panel = column // PANEL * PANEL
+        source_width = min(PANEL, columns - source_panel)
+        source = w_offset + source_panel * panel_rows + (column - source_panel)
+        for row in range(0, width, SIMD_WIDTH):
+            transpose_block(
+                w, source + (first + row) * source_width, source_width, panel, panel_offset + column * width + row,
+                width,
+            )  # fmt: skip
 
 
 @inlined
@@ -205,7 +252,7 @@ def _gradient_tile(
     dw_stride: int,
     add: bool,
 ) -> None:
-    """One tile of :func:`weights_gradient`; the microkernel with i contiguous on the left side."""
+    """One tile of :func:`panel_gradient`; the microkernel with i contiguous on the left side."""
     tile = tile_zeros(shape)
     if add:
         tile = tile_load(shape, dw, dw_offset, dw_stride)
@@ -215,7 +262,7 @@ def _gradient_tile(
 
 
 @kernel
-def weights_gradient(
+def panel_gradient(
     x: Buffer,
     x_offset: int,
     x_stride: int,
@@ -225,49 +272,43 @@ def weights_gradient(
     batch: int,
     dw: Buffer,
     dw_offset: int,
-    panel_rows: int,
+    wide: bool,
     rows: int,
-    columns: int,
     add: bool,
 ) -> None:
-    """``dw (K,N) = x^T (K,B) dz (B,N)`` into panels, or added to them with ``add``.
+    """``dw (K,N) = x^T (K,B) dz (B,N)`` for some rows of one panel, or added to them with ``add``.
 
     Parameters
     ----------
     x : flat buffer
         Rows (``batch``, ``rows``), ``x_stride`` apart; columns past K are zero up to ``rows``.
     dz : flat buffer
-        Rows (``batch``, ``columns``), ``dz_stride`` apart.
+        Rows (``batch``, width of the panel), ``dz_stride`` apart.
     batch : int
         The true number of rows B, which is the depth of the sum and needs no padding.
     dw : flat buffer
-        Panels of ``panel_rows`` rows, of which the first ``rows`` (from :func:`padded_rows`) are written.
+        The panel's ``rows`` rows (a number from :func:`padded_rows`), one after the other.
     """
-    for column in range(0, columns, PANEL):
-        wide = columns - column >= PANEL
-        width = PANEL if wide else SIMD_WIDTH
-        right = dz_offset + column
-        row = 0
-        while row < rows:
-            height = next_height(rows - row)
-            above = x_offset + row
-            below = dw_offset + column * panel_rows + row * width
-            if wide:
-                if height == TALL_ROWS:
-                    _gradient_tile(TALL, x, above, x_stride, dz, right, dz_stride, batch, dw, below, PANEL, add)
-                elif height == MIDDLE_ROWS:
-                    _gradient_tile(MIDDLE, x, above, x_stride, dz, right, dz_stride, batch, dw, below, PANEL, add)
-                else:
-                    _gradient_tile(LOW, x, above, x_stride, dz, right, dz_stride, batch, dw, below, PANEL, add)
-            elif height == TALL_ROWS:
-                _gradient_tile(TALL_NARROW, x, above, x_stride, dz, right, dz_stride, batch, dw, below, SIMD_WIDTH, add)
+    width = PANEL if wide else SIMD_WIDTH
+    row = 0
+    while row < rows:
+        height = next_height(rows - row)
+        above = x_offset + row
+        below = dw_offset + row * width
+        if wide:
+            if height == TALL_ROWS:
+                _gradient_tile(TALL, x, above, x_stride, dz, dz_offset, dz_stride, batch, dw, below, PANEL, add)
             elif height == MIDDLE_ROWS:
-                _gradient_tile(
-                    MIDDLE_NARROW, x, above, x_stride, dz, right, dz_stride, batch, dw, below, SIMD_WIDTH, add
-                )
+                _gradient_tile(MIDDLE, x, above, x_stride, dz, dz_offset, dz_stride, batch, dw, below, PANEL, add)
             else:
-                _gradient_tile(LOW_NARROW, x, above, x_stride, dz, right, dz_stride, batch, dw, below, SIMD_WIDTH, add)
-            row += height
+                _gradient_tile(LOW, x, above, x_stride, dz, dz_offset, dz_stride, batch, dw, below, PANEL, add)
+        elif height == TALL_ROWS:
+            _gradient_tile(TALL_NARROW, x, above, x_stride, dz, dz_offset, dz_stride, batch, dw, below, width, add)
+        elif height == MIDDLE_ROWS:
+            _gradient_tile(MIDDLE_NARROW, x, above, x_stride, dz, dz_offset, dz_stride, batch, dw, below, width, add)
+        else:
+            _gradient_tile(LOW_NARROW, x, above, x_stride, dz, dz_offset, dz_stride, batch, dw, below, width, add)
+        row += height
 
 
 @kernel
@@ -289,28 +330,3 @@ def bias_gradient(
         for b in range(batch):
             total = tile_add_row(total, dz, dz_offset + b * dz_stride + column)
         tile_store(total, db, db_offset + column, SIMD_WIDTH)
-
-
-@kernel
-def transpose_panels(
-    w: Buffer,
-    w_offset: int,
-    panel_rows: int,
-    columns: int,
-    transposed: Buffer,
-    transposed_offset: int,
-) -> None:
-    """Write the panels of ``w^T (N,K)`` from those of ``w (K,N)``, a block of width x width at a time.
-
-    ``panel_rows`` (padded K) and ``columns`` (padded N) are whole vectors; the transposed panels have
-    ``columns`` rows and ``panel_rows`` columns.
-    """
-    for column in range(0, columns, SIMD_WIDTH):
-        panel = column // PANEL * PANEL
-        width = min(PANEL, columns - panel)
-        source = w_offset + panel * panel_rows + (column - panel)
-        for row in range(0, panel_rows, SIMD_WIDTH):
-            target_panel = row // PANEL * PANEL
-            target_width = min(PANEL, panel_rows - target_panel)
-            target = transposed_offset + target_panel * columns + column * target_width + (row - target_panel)
-            transpose_block(w, source + row * width, width, transposed, target, target_width)

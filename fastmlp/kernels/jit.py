@@ -1,8 +1,9 @@
 """The one place that says how kernels are compiled: flags, caching and the plain-Python mode.
 
-Four decorators: :func:`kernel` for the building blocks that other kernels call, :func:`scalar` for functions
-of one element, :func:`inlined` for what only kernels can call (its arguments stay in registers), and
-:func:`entry` for what Python calls, the only ones that are cached (a cached entry contains its callees).
+Five decorators: :func:`kernel` for the building blocks that other kernels call, :func:`shape_function` for sizes,
+:func:`scalar` for functions of one element, :func:`inlined` for what only kernels can call (its arguments stay
+in registers), and :func:`entry` for what Python calls, the only ones that are cached (a cached entry contains
+its callees).
 Nothing is compiled at import.
 """
 
@@ -11,13 +12,12 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import numba
 import numpy as np
 from llvmlite import binding
 from numba.core import config
-from numba.core.types.misc import unliteral
 
 from .cache import PackageCache
+from .compiler import BlockDispatcher, EntryDispatcher
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 # with one Newton step, which gives a vector body and its remainder different bits and 1/inf a NaN, and "nsz"
 # loses tanh(-0). Sums that should be vectors say so in their source.
 FASTMATH = {"contract"}
-OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True, "_nrt": False}
 
 JIT_DISABLED = bool(config.DISABLE_JIT)
 
@@ -58,40 +58,39 @@ def _quiet(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-def _building_block(function: F, **options: Any) -> F:
-    """Make a dispatcher that takes constants at a call site as any value of their type.
-
-    Numba would compile a callee anew for every literal argument.
-    """
-    dispatcher: Any = numba.njit(**OPTIONS, **options)(function)
-    template = dispatcher.get_call_template
-
-    def without_literals(arguments: Any, keywords: Any) -> Any:
-        return template(tuple(unliteral(argument) for argument in arguments), keywords)
-
-    dispatcher.get_call_template = without_literals
-    return dispatcher  # type: ignore[no-any-return]
+def _block(function: F, from_python: F | None = None, **options: Any) -> F:
+    """Make a building block; tests and array functions call it from Python, through an entry of its own."""
+    if JIT_DISABLED:
+        return _quiet(function)
+    return BlockDispatcher(function, OPTIONS | options, from_python or entry(function))
 
 
 def kernel(function: F) -> F:
-    """Compile a building block: called from other kernels (and from tests)."""
-    return _quiet(function) if JIT_DISABLED else _building_block(function)
+    """Compile a building block: called from other kernels, and for tests and array functions from Python."""
+    return _block(function)
+
+
+def shape_function(function: F) -> F:
+    """Compile a building block on a few integers; Python, which needs it for sizes, runs the function as it is."""
+    return function if JIT_DISABLED else _block(function, from_python=function)
 
 
 def scalar(function: F) -> F:
     """Compile a function of numbers that LLVM must inline, or the loop around it is not vectorised."""
-    return _quiet(function) if JIT_DISABLED else _building_block(function, forceinline=True)
+    return _block(function, forceinline=True)
 
 
 def inlined(function: F) -> F:
-    """Compile a building block that LLVM must inline, such as one that passes register tiles."""
-    return function if JIT_DISABLED else _building_block(function, forceinline=True, no_cpython_wrapper=True)
+    """Compile a building block that only kernels call and LLVM must inline, such as one that passes register tiles."""
+    return function if JIT_DISABLED else _block(function, forceinline=True)
 
 
 def entry(function: F) -> F:
     """Compile a function that Python calls; its machine code is kept between processes."""
     if JIT_DISABLED:
         return _quiet(function)
-    dispatcher: Any = numba.njit(**OPTIONS)(function)
-    dispatcher._cache = PackageCache(function, f"{sorted(FASTMATH)} width {SIMD_WIDTH}")
-    return dispatcher  # type: ignore[no-any-return]
+    dispatcher = EntryDispatcher(function, OPTIONS)
+    # an entry of the cache is named by the function and made from the package's sources
+    if function.__module__.startswith(f"{__package__.partition('.')[0]}.") and function.__closure__ is None:
+        dispatcher._cache = PackageCache(function, f"{sorted(FASTMATH)} width {SIMD_WIDTH}")
+    return dispatcher

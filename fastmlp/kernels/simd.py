@@ -97,6 +97,13 @@ def _broadcast(builder: Any, scalar: Any) -> Any:
     return builder.shuffle_vector(single, ir.Constant(VECTOR, ir.Undefined), lanes)
 
 
+def _fma(builder: Any) -> Any:
+    """LLVM's product and sum of vectors, one instruction where the processor has it."""
+    return cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fmuladd.v{SIMD_WIDTH}f32"
+    )
+
+
 def _row_starts(builder: Any, data: Any, stride: Any, rows: int) -> list[Any]:
     """Pointers to the rows of a strided block.
 
@@ -170,9 +177,7 @@ def tile_fma(
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, left_array, left_start, stride, right_array, right_start = arguments
-        fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fmuladd.v{SIMD_WIDTH}f32"
-        )
+        fma = _fma(builder)
         vectors = [
             _load(
                 builder,
@@ -193,6 +198,55 @@ def tile_fma(
         return value
 
     return tile(tile, left, types.intp, types.intp, right, types.intp), emit
+
+
+@_operation
+def tile_fma_lanes(
+    _typing: Any, tile: Any, left: Any, left_offset: Any, left_stride: Any, right: Any, right_offset: Any
+) -> Any:
+    """Return the tile plus the product, lane by lane, of its rows of ``left`` and one vector of ``right``.
+
+    For tiles of one vector a row; row i of ``left`` begins at ``left_offset + i * left_stride``.
+    """
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, left_array, left_start, stride, right_array, right_start = arguments
+        factor = _load(builder, _address(context, builder, signature.args[4], right_array, right_start))
+        data = _address(context, builder, signature.args[1], left_array, left_start)
+        for row, pointer in enumerate(_row_starts(builder, data, stride, tile.rows)):
+            total = builder.call(_fma(builder), [factor, _load(builder, pointer), builder.extract_value(value, row)])
+            value = builder.insert_value(value, total, row)
+        return value
+
+    return tile(tile, left, types.intp, types.intp, right, types.intp), emit
+
+
+@_operation
+def tile_lane_sums(_typing: Any, tile: Any, start: Any, buffer: Any, offset: Any, stride: Any) -> Any:
+    """Write ``start`` plus the sum of row i's lanes to ``buffer[offset + i * stride]``; one vector a row only.
+
+    The lanes are added in halves, always in the same way.
+    """
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, first, array, begin, step = arguments
+        data = _address(context, builder, signature.args[2], array, begin)
+        for row, pointer in enumerate(_row_starts(builder, data, step, tile.rows)):
+            vector = builder.extract_value(value, row)
+            width = SIMD_WIDTH
+            while width > 1:
+                width //= 2
+                halves = [
+                    builder.shuffle_vector(
+                        vector, vector, ir.Constant(ir.VectorType(INDEX, width), list(range(half, half + width)))
+                    )
+                    for half in (0, width)
+                ]
+                vector = builder.fadd(*halves)
+            builder.store(builder.fadd(first, builder.extract_element(vector, INDEX(0))), pointer)
+        return context.get_dummy_value()
+
+    return types.none(tile, types.float32, buffer, types.intp, types.intp), emit
 
 
 @_operation
@@ -284,6 +338,8 @@ if JIT_DISABLED:
     from .simd_numpy import (
         tile_add_row,
         tile_fma,
+        tile_fma_lanes,
+        tile_lane_sums,
         tile_load,
         tile_multiply,
         tile_rows,
@@ -297,6 +353,8 @@ __all__ = [
     "TileShape",
     "tile_add_row",
     "tile_fma",
+    "tile_fma_lanes",
+    "tile_lane_sums",
     "tile_load",
     "tile_multiply",
     "tile_rows",

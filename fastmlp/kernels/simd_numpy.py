@@ -48,6 +48,20 @@ def tile_fma(tile: Tile, left: Tile, left_offset: int, left_stride: int, right: 
     return tile + column * _block(right, right_offset, 0, 1, columns)
 
 
+def tile_fma_lanes(tile: Tile, left: Tile, left_offset: int, left_stride: int, right: Tile, right_offset: int) -> Tile:
+    """Return the tile plus the product, lane by lane, of its rows of ``left`` and one vector of ``right``."""
+    rows, columns = tile.shape
+    return tile + _block(left, left_offset, left_stride, rows, columns) * _block(right, right_offset, 0, 1, columns)
+
+
+def tile_lane_sums(tile: Tile, start: np.float32, buffer: Tile, offset: int, stride: int) -> None:
+    """Write ``start`` plus the sum of each row's lanes, added in halves."""
+    while tile.shape[1] > 1:
+        half = tile.shape[1] // 2
+        tile = tile[:, :half] + tile[:, half:]
+    _block(buffer, offset, stride, len(tile), 1)[...] = start + tile
+
+
 def tile_add_row(tile: Tile, buffer: Tile, offset: int) -> Tile:
     """Return the tile with a row added to each of its rows."""
     return tile + _block(buffer, offset, 0, 1, tile.shape[1])

@@ -1,0 +1,181 @@
+"""What happens to parameters: the gradient of each item, penalties, clipping, and the optimizer's step.
+
+Threads share the items. A gradient is made in a small scratch buffer and used up while it is in the cache,
+unless it is to be clipped by a norm, which needs all of it first.
+"""
+
+import math
+
+import numpy as np
+
+from ..kernels.jit import kernel
+from ..optimizers import CLIP_NORM, CLIP_VALUE, GLOBAL_CLIP_NORM, clip_by_value, optimizer_step, scale, squared_norm
+from ..regularizers import penalty_value_and_grad
+from .rows import item_gradient
+from .tables import (
+    AT,
+    BY_NORM,
+    BY_VALUE,
+    CLIPS,
+    COUNT,
+    OPTIMIZER,
+    PENALISED,
+    PIECE,
+    SHARDS,
+    VARIABLE,
+    Int64,
+    Network,
+    Update,
+    Workspace,
+)
+
+# Floats of neighbouring items that are updated at once: with the weights and Adam's moments of the same place
+# they fit a first-level cache.
+GROUP = 1536
+
+SQUARED_NORM, PENALTY = range(2)
+
+
+@kernel
+def share_of_items(network: Network, rank: int, threads: int) -> tuple[int, int]:
+    """First and last item of a thread: the items in their order, cut where the elements are about even."""
+    total = 0
+    for item in range(network.items.shape[0]):
+        total += network.items[item, COUNT]
+    low, high = total * rank // threads, total * (rank + 1) // threads
+    first = last = before = 0
+    for item in range(network.items.shape[0]):
+        # an item belongs to whom its middle falls
+        middle = before + network.items[item, COUNT] // 2
+        if middle < low:
+            first += 1
+        if middle < high:
+            last += 1
+        before += network.items[item, COUNT]
+    return first, last
+
+
+@kernel
+def shard_pieces(shard: int, shards: int, pieces: int) -> tuple[int, int]:
+    """First and last piece of a shard."""
+    return pieces * shard // shards, pieces * (shard + 1) // shards
+
+
+@kernel
+def make_gradient(
+    network: Network, space: Workspace, update: Update, job: Int64, index: int, first: int, batch: int
+) -> None:
+    """The gradient of an item for the whole batch at ``gradients[first]``, with its penalty."""
+    item = network.items[index]
+    count = item[COUNT]
+    if job[SHARDS]:
+        pieces = -(-batch // job[PIECE])
+        target = update.gradients[first : first + count]
+        begun = False
+        for shard in range(job[SHARDS]):
+            low, high = shard_pieces(shard, job[SHARDS], pieces)
+            if low < high:
+                at = shard * network.parameters.size + item[AT]
+                part = update.gradients[at : at + count]
+                if begun:
+                    for i in range(count):
+                        target[i] += part[i]
+                else:
+                    for i in range(count):
+                        target[i] = part[i]
+                begun = True
+    else:
+        item_gradient(network, space, job, index, 0, batch, update.gradients, first, False)
+    if job[PENALISED]:
+        l1, l2 = network.penalties[item[VARIABLE]]
+        if l1 != 0 or l2 != 0:
+            update.item_sums[index, PENALTY] = penalty_value_and_grad(
+                l1, l2, network.parameters, item[AT], update.gradients, first, count, True
+            )
+
+
+@kernel
+def apply_gradient(network: Network, update: Update, job: Int64, at: int, first: int, count: int) -> None:
+    """Step the optimizer for ``count`` parameters from ``at``, whose gradients begin at ``first``."""
+    if job[CLIPS] == BY_VALUE:
+        clip_by_value(update.gradients, first, count, np.float32(update.settings[CLIP_VALUE]))
+    optimizer_step(job[OPTIMIZER], update.factors, network.parameters, at, update.gradients, first, update.slots, count)
+
+
+@kernel
+def change_parameters(
+    network: Network, space: Workspace, update: Update, job: Int64, rank: int, threads: int, batch: int
+) -> None:
+    """Gradients and the optimizer's step for this thread's items, in groups of neighbours."""
+    begin, end = share_of_items(network, rank, threads)
+    room = job[SHARDS] * network.parameters.size + rank * GROUP
+    at = count = 0
+    for index in range(begin, end):
+        item = network.items[index]
+        if count and (item[AT] != at + count or count + item[COUNT] > GROUP):
+            apply_gradient(network, update, job, at, room, count)
+            count = 0
+        if not count:
+            at = item[AT]
+        make_gradient(network, space, update, job, index, room + count, batch)
+        count += item[COUNT]
+    if count:
+        apply_gradient(network, update, job, at, room, count)
+
+
+@kernel
+def whole_gradients(
+    network: Network, space: Workspace, update: Update, job: Int64, rank: int, threads: int, batch: int
+) -> None:
+    """Gradients of this thread's items at their parameters' places, with their squared norms."""
+    begin, end = share_of_items(network, rank, threads)
+    room = job[SHARDS] * network.parameters.size
+    for index in range(begin, end):
+        item = network.items[index]
+        make_gradient(network, space, update, job, index, room + item[AT], batch)
+        update.item_sums[index, SQUARED_NORM] = squared_norm(update.gradients, room + item[AT], item[COUNT])
+
+
+@kernel
+def norms_to_factors(network: Network, update: Update, job: Int64) -> None:
+    """Replace the items' squared norms by what their gradients are multiplied with; one thread for all."""
+    by_variable = job[CLIPS] == BY_NORM
+    limit = update.settings[CLIP_NORM if by_variable else GLOBAL_CLIP_NORM]
+    items = network.items.shape[0]
+    first = 0
+    while first < items:
+        last = first
+        total = np.float64(0)
+        while last < items and (not by_variable or network.items[last, VARIABLE] == network.items[first, VARIABLE]):
+            total += update.item_sums[last, SQUARED_NORM]
+            last += 1
+        norm = math.sqrt(total)
+        for index in range(first, last):
+            update.item_sums[index, SQUARED_NORM] = limit / norm if norm > limit else 1.0
+        first = last
+
+
+@kernel
+def change_by_norm(network: Network, update: Update, job: Int64, rank: int, threads: int) -> None:
+    """Scale the whole gradients of this thread's items and step the optimizer."""
+    begin, end = share_of_items(network, rank, threads)
+    room = job[SHARDS] * network.parameters.size
+    for index in range(begin, end):
+        item = network.items[index]
+        factor = update.item_sums[index, SQUARED_NORM]
+        if factor != 1:
+            scale(update.gradients, room + item[AT], item[COUNT], np.float32(factor))
+        apply_gradient(network, update, job, item[AT], room + item[AT], item[COUNT])
+
+
+@kernel
+def penalties(network: Network) -> float:
+    """The regularizers' share of the loss."""
+    total = np.float64(0)
+    for index in range(network.items.shape[0]):
+        item = network.items[index]
+        l1, l2 = network.penalties[item[VARIABLE]]
+        total += penalty_value_and_grad(
+            l1, l2, network.parameters, item[AT], network.parameters, item[AT], item[COUNT], False
+        )
+    return total

@@ -1,0 +1,138 @@
+"""Predictions of a plan: any number of threads may ask at once, and few rows cost little beside their arithmetic."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.atomics import atomic_add, atomic_load, relax
+from ..kernels.gemm import padded_rows
+from ..kernels.jit import entry
+from ..threads import Team
+from . import tables as t
+from .feed import NO_ORDER, Feed, read_only
+from .plan import Plan, aligned
+from .rows import activate, compact, forward
+from .session import MOST_BLOCKS, NOTHING, threads_for
+from .tables import ARRIVED, JOINED, LEFT_STRIDE, NEXT, OUT, OUT_STRIDE, UNITS, Float32, Int64, Network
+from .workspace import cut_batch
+
+# The numbers of a prediction: rows of a block, and rows of the slabs.
+BLOCK, CAPACITY, NUMBERS = range(3)
+
+
+@entry
+def predict_rows(
+    network: Network, activations: Float32, x: Float32, numbers: Int64, out: Float32, sync: Int64, helper: bool
+) -> None:
+    """Fill the outputs of all rows, block by block; every thread takes blocks until there are none.
+
+    One thread leads, and returns when all blocks are done. A helper returns as soon as there is nothing to take.
+
+    Parameters
+    ----------
+    activations : flat buffer
+        Slabs of ``CAPACITY`` rows, ``BLOCK`` of them for each thread.
+    x : float32 (n, K)
+        Features.
+    numbers : int64 (NUMBERS,)
+        How the rows are cut.
+    out : float32 (n, N), flat
+        Overwritten.
+    sync : int64 (SYNC_WORDS,)
+        Zeros.
+    """
+    last = network.layers.shape[0] - 1
+    layer = network.layers[last]
+    stride, features, units = network.layers[0, LEFT_STRIDE], x.shape[1], layer[UNITS]
+    rank = 1 + atomic_add(sync, JOINED, 1) if helper else 0
+    slab, capacity = rank * numbers[BLOCK], numbers[CAPACITY]
+    blocks = -(-x.shape[0] // numbers[BLOCK])
+    block = atomic_add(sync, NEXT, 1)
+    while block < blocks:
+        first = block * numbers[BLOCK]
+        rows = min(numbers[BLOCK], x.shape[0] - first)
+        for row in range(rows):
+            source = x[first + row]
+            target = activations[(slab + row) * stride : (slab + row) * stride + features]
+            for j in range(features):
+                target[j] = source[j]
+        padded = padded_rows(rows)
+        # slopes are not written in prediction
+        forward(network, activations, activations, capacity, slab, padded, False)
+        activate(network, activations, activations, capacity, last, slab, padded, False)
+        compact(
+            activations, layer[OUT] * capacity + slab * layer[OUT_STRIDE], layer[OUT_STRIDE], rows, units,
+            out[first * units : (first + rows) * units],
+        )  # fmt: skip
+        atomic_add(sync, ARRIVED, 1)
+        block = atomic_add(sync, NEXT, 1)
+    if not helper:
+        spins = 0
+        while atomic_load(sync, ARRIVED) < blocks:
+            spins = relax(spins)
+
+
+class _Context(NamedTuple):
+    """What one prediction at a time works with."""
+
+    activations: Float32
+    numbers: Int64
+    sync: Int64
+
+
+class Predictor:
+    """Outputs of a plan's network for rows of features.
+
+    Parameters
+    ----------
+    plan : Plan
+        The model's tables and parameters, which are read as they are at the time.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._block = cut_batch(plan, MOST_BLOCKS, training=False).block
+        self._contexts: list[_Context] = []
+
+    def __call__(self, x: NDArray[Any]) -> Float32:
+        """Return the outputs (n, N) for checked features (n, K) of any real dtype and layout."""
+        rows = len(x)
+        out = np.empty((rows, self._plan.units), np.float32)
+        if 0 < rows <= self._block:
+            # taking from and adding to a list are atomic, so nobody else has this context meanwhile
+            context = self._contexts.pop() if self._contexts else self._make_context(1)
+            activations, numbers, sync = context
+            sync[NEXT] = sync[ARRIVED] = 0
+            x = read_only(np.ascontiguousarray(x, np.float32))
+            predict_rows(self._plan.network, activations, x, numbers, out.reshape(-1), sync, False)
+            self._contexts.append(context)
+        elif rows:
+            self._predict_blocks(x, out)
+        return out
+
+    def _predict_blocks(self, x: NDArray[Any], out: Float32) -> None:
+        """Fill ``out`` with the outputs of many rows, in threads where that pays."""
+        block = self._block
+        feed = Feed(x, np.empty((len(x), 0), np.float32), NOTHING)
+        longest = MOST_BLOCKS * block if feed.direct else max(1, feed.block // block) * block
+        threads = threads_for(-(-min(longest, len(x)) // block), np.inf, self._plan.forward_flops * len(x))
+        with Team(threads) as team:
+            activations, numbers, _ = self._make_context(team.size)
+            for first in range(0, len(x), longest):
+                last = min(first + longest, len(x))
+                rows = feed.data(NO_ORDER, first, last)[0].x
+                part = read_only(rows[first:last]) if feed.direct else rows
+                # words of their own for each call: a helper may come late
+                work = (
+                    self._plan.network, activations, part, numbers, out[first:last].reshape(-1),
+                    np.zeros(t.SYNC_WORDS, np.int64),
+                )  # fmt: skip
+                team.help(predict_rows, (*work, True), team.size - 1)
+                predict_rows(*work, False)
+
+    def _make_context(self, threads: int) -> _Context:
+        capacity = padded_rows(self._block) * threads
+        numbers = np.zeros(NUMBERS, np.int64)
+        numbers[BLOCK], numbers[CAPACITY] = self._block, capacity
+        return _Context(aligned(capacity * self._plan.row_floats), numbers, np.zeros(t.SYNC_WORDS, np.int64))

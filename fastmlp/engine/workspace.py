@@ -1,0 +1,111 @@
+"""How much of a batch is worked on at a time, and the memory for it: decided by shapes alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..kernels.gemm import padded_rows
+from ..kernels.simd import SIMD_WIDTH
+from . import tables as t
+from .plan import Plan, aligned
+
+# The least number of rows that threads share, and that sums are kept for.
+SMALLEST_PIECE = 16
+# More pieces than this would only cost time; up to here, threads get about equal shares.
+MOST_PIECES = 64
+# What a block's activations and gradients may take of a second-level cache, and the parameters beside them.
+BLOCK_BYTES = 256 << 10
+SMALL_PARAMETERS_BYTES = 256 << 10
+# With larger parameters a block is wide enough to use each panel of weights often, and its widest layer stays.
+LEFT_BYTES = 512 << 10
+SMALLEST_WIDE_BLOCK = 96
+# A net whose gradients are so small gets them from each block while it is in the cache, once a shard.
+SHARD_PARAMETERS = 16 << 10
+MOST_SHARDS = 8
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How the rows of a batch are cut.
+
+    Attributes
+    ----------
+    piece : int
+        Rows that have sums of their own.
+    block : int
+        Rows that go through all layers together; whole pieces.
+    shards : int
+        Parts of the batch with gradients of their own, or 0 where the whole batch's activations are kept and
+        gradients are made from them.
+    """
+
+    piece: int
+    block: int
+    shards: int
+
+
+def cut_batch(plan: Plan, batch: int, *, training: bool) -> Cut:
+    """Return the cut for batches of up to ``batch`` rows."""
+    row_bytes = 4 * plan.row_floats * (2 if training else 1)
+    parameters = plan.network.parameters.size
+    rows = BLOCK_BYTES // row_bytes
+    if 4 * parameters > SMALL_PARAMETERS_BYTES:
+        rows = max(SMALLEST_WIDE_BLOCK, LEFT_BYTES // (4 * plan.widest))
+    if not training:
+        block = max(SMALLEST_PIECE, _down(min(rows, max(batch, SMALLEST_PIECE)), SMALLEST_PIECE))
+        return Cut(block, block, 0)
+    rows = max(rows, SMALLEST_PIECE)
+    piece = min(_up(-(-batch // MOST_PIECES), SMALLEST_PIECE), _down(rows, SMALLEST_PIECE))
+    block = _down(rows, piece)
+    pieces = -(-batch // piece)
+    shards = min(MOST_SHARDS, pieces) if batch > 2 * block and parameters <= SHARD_PARAMETERS else 0
+    return Cut(piece, block, shards)
+
+
+def _up(number: int, unit: int) -> int:
+    return -(-number // unit) * unit
+
+
+def _down(number: int, unit: int) -> int:
+    return number // unit * unit
+
+
+def make_workspace(
+    plan: Plan,
+    cut: Cut,
+    batch: int,
+    target_columns: int,
+    metric_sums: int,
+    *,
+    threads: int,
+    training: bool,
+    weighted: bool,
+    pieces: int,
+) -> tuple[t.Workspace, int]:
+    """Return the memory for runs with such batches, and its capacity in rows.
+
+    Parameters
+    ----------
+    batch : int
+        Rows of a batch.
+    pieces : int
+        How many pieces have sums.
+    """
+    whole_batch = training and not cut.shards
+    capacity = padded_rows(batch) if whole_batch else padded_rows(cut.block) * threads
+    piece = cut.piece * threads
+    outputs = piece * plan.units
+    workspace = t.Workspace(
+        aligned(capacity * plan.row_floats),
+        aligned(capacity * plan.row_floats if training else 0),
+        aligned(threads * plan.pack_floats if training else 0),
+        aligned(outputs),
+        aligned(outputs),
+        aligned(piece * target_columns),
+        aligned(piece if weighted else 0),
+        aligned(outputs),
+        aligned(outputs),
+        np.zeros((pieces, t.PIECE_METRICS + metric_sums)),
+        aligned(2 * SIMD_WIDTH),
+    )
+    return workspace, capacity

@@ -1,0 +1,173 @@
+"""How Numba compiles kernels: building blocks are only translated, and optimised once, inside an entry.
+
+Left to itself, Numba optimises every function when it is compiled and again inside each of its callers, and
+makes machine code of it that nobody calls: with nested kernels the same loops are optimised once a level.
+Here a block stops at LLVM's plain code. An entry links all blocks that it reaches, optimises the whole once,
+and alone becomes machine code.
+"""
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite.binding import Linkage
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase
+from numba.core.compiler_machinery import PassManager
+from numba.core.registry import CPUDispatcher
+from numba.core.typed_passes import (
+    AnnotateTypes,
+    IRLegalization,
+    NativeLowering,
+    NoPythonBackend,
+    NopythonTypeInference,
+    PreLowerStripPhis,
+)
+from numba.core.types.misc import unliteral
+from numba.core.untyped_passes import (
+    FixupArgs,
+    GenericRewrites,
+    IRProcessing,
+    ReconstructSSA,
+    TranslateByteCode,
+)
+
+
+class BlockLibrary(JITCodeLibrary):  # type: ignore[misc]
+    """The code of one building block, neither optimised nor linked with what it calls."""
+
+    def finalize(self) -> None:
+        """Close the library; whoever links it optimises it."""
+        self._raise_if_finalized()
+        self._finalized = True
+
+
+class EntryLibrary(JITCodeLibrary):  # type: ignore[misc]
+    """The code of an entry with every block that it reaches."""
+
+    def finalize(self) -> None:
+        """Link, optimise and make machine code."""
+        # callers before callees: LLVM's linker takes only those functions that something already refers to
+        callees_first: dict[Any, None] = {}
+        _reach(self, callees_first)
+        del callees_first[self]
+        self._linking_libraries = list(reversed(callees_first))
+        super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        """Optimise, knowing that nobody else calls the blocks: LLVM then drops arguments that they do not use."""
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                function.linkage = "internal"
+        super()._optimize_final_module()
+
+
+def _reach(library: Any, callees_first: dict[Any, None]) -> None:
+    """Add what ``library`` links, then itself."""
+    if library not in callees_first:
+        for callee in library._linking_libraries:
+            _reach(callee, callees_first)
+        callees_first[library] = None
+
+
+class KernelCompiler(CompilerBase):  # type: ignore[misc]
+    """Numba's pipeline without the passes for what kernels never have: closures, with, prange, objects."""
+
+    def define_pipelines(self) -> list[Any]:
+        """Return the one pipeline."""
+        passes = PassManager("kernel")
+        for step in (
+            TranslateByteCode, FixupArgs, IRProcessing, GenericRewrites, ReconstructSSA, NopythonTypeInference,
+            PreLowerStripPhis, IRLegalization, AnnotateTypes, NativeLowering, NoPythonBackend,
+        ):  # fmt: skip
+            passes.add_pass(step, step.__name__)
+        passes.finalize()
+        return [passes]
+
+
+class BlockCompiler(KernelCompiler):
+    """Numba's pipeline up to the plain code of a :class:`BlockLibrary`."""
+
+    def __init__(self, typingctx: Any, targetctx: Any, library: Any, *rest: Any) -> None:
+        super().__init__(typingctx, targetctx, library, *rest)
+        self.state.flags.no_compile = True
+        self.state.library = BlockLibrary(targetctx.codegen(), "block")
+
+
+class EntryCompiler(KernelCompiler):
+    """Numba's pipeline into an :class:`EntryLibrary`, whose machine code can be kept."""
+
+    def __init__(self, typingctx: Any, targetctx: Any, library: Any, *rest: Any) -> None:
+        super().__init__(typingctx, targetctx, library, *rest)
+        self.state.library = EntryLibrary(targetctx.codegen(), "entry")
+        self.state.library.enable_object_caching()
+
+
+class BlockDispatcher(CPUDispatcher):  # type: ignore[misc]
+    """A building block: compiled code calls it as part of an entry, Python through an entry of its own.
+
+    Parameters
+    ----------
+    function : callable
+        The kernel.
+    options : dict
+        Numba's options.
+    from_python : callable
+        What a call from Python runs: an entry.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any], from_python: Any) -> None:
+        super().__init__(
+            py_func=function,
+            targetoptions={"nopython": True, "no_cpython_wrapper": True, **options},
+            pipeline_class=BlockCompiler,
+        )
+        self._from_python = from_python
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the kernel from Python."""
+        return self._from_python(*arguments)
+
+    def inspect_asm(self, signature: Any = None) -> Any:
+        """Return the assembly of what a call from Python runs."""
+        return self._from_python.inspect_asm(signature)
+
+    def inspect_llvm(self, signature: Any = None) -> Any:
+        """Return LLVM's code, optimised, of what a call from Python runs."""
+        return self._from_python.inspect_llvm(signature)
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """Compile for a call; a constant is a value of its type, not a signature of its own."""
+        return super().get_call_template(tuple(unliteral(argument) for argument in args), kws)
+
+    def add_overload(self, cres: Any) -> None:
+        """Let callers find the block, which has no machine code to register."""
+        # Numba finds a callee by its entry point, so what stands for one must be unique
+        block = cres._replace(entry_point=cres.library)
+        self.targetctx.insert_user_function(block.entry_point, block.fndesc, [block.library])
+        self.overloads[tuple(block.signature.args)] = block
+
+
+class EntryDispatcher(CPUDispatcher):  # type: ignore[misc]
+    """What Python calls: compiled with everything that it reaches.
+
+    Parameters
+    ----------
+    function : callable
+        The kernel.
+    options : dict
+        Numba's options.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        super().__init__(py_func=function, targetoptions={"nopython": True, **options}, pipeline_class=EntryCompiler)
+
+    def compile(self, sig: Any) -> Any:
+        """Compile for a signature; the collector would search Numba's many live objects in vain again and again."""
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return super().compile(sig)
+        finally:
+            if collecting:
+                gc.enable()
