@@ -1,4 +1,4 @@
-"""The command line: ``python -m fastmlp demo`` and ``python -m fastmlp info``."""
+"""The command line: ``python -m fastmlp demo``, ``bench`` and ``info``."""
 
 import argparse
 import math
@@ -12,6 +12,7 @@ from pathlib import Path
 from . import __version__
 
 DEMO_EPOCHS = 60
+BENCH_SECONDS = 0.4  # for each library and network: all of it in less than a minute
 INTERRUPTED = 130  # what shells return after Ctrl-C
 
 
@@ -87,6 +88,35 @@ def demo(seed: int, epochs: int) -> int:
     return 0 if outcome.agrees else 1
 
 
+def bench(cases: Sequence[str], libraries: Sequence[str], threads: Sequence[int], seconds: float) -> int:
+    """Run the comparison; 1 if libraries disagree or one could not run, 2 if the arguments ask for what is not."""
+    from rich.console import Console
+
+    from .ladder import command, runs
+    from .ladder.cases import choose
+    from .ladder.sides import check_names
+    from .ladder.threads import cores_for
+
+    try:
+        chosen, names = choose(cases), check_names(libraries)
+        for count in threads:
+            cores_for(count)
+    except ValueError as error:
+        print(f"python -m fastmlp bench: error: {error}", file=sys.stderr)
+        return 2
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # a pipe has no width that the table would have to be folded to
+    try:
+        return 0 if command.bench(console, chosen, names, threads, seconds) else 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except runs.WorkerError as error:
+        print(f"python -m fastmlp bench: error: {error}", file=sys.stderr)
+        return 1
+
+
 def _whole_number(low: int, high: float) -> Callable[[str], int]:
     """Return what reads a number from ``low`` to ``high``."""
     allowed = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
@@ -100,6 +130,13 @@ def _whole_number(low: int, high: float) -> Callable[[str], int]:
     return read
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError(f"must be more than 0 and at most 3600, got {text}")
+    return value
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(
@@ -109,9 +146,27 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="command", title="commands")
     text = "train on handwritten digits, and time the same training in NumPy"
     shown = commands.add_parser("demo", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    seed, epochs = _whole_number(0, 2**64 - 1), _whole_number(1, math.inf)
+    seed, count = _whole_number(0, 2**64 - 1), _whole_number(1, math.inf)
     shown.add_argument("--seed", type=seed, default=0, help="of weights and shuffling (default: %(default)s)")
-    shown.add_argument("--epochs", type=epochs, default=DEMO_EPOCHS, help="length of a training (default: %(default)s)")
+    shown.add_argument("--epochs", type=count, default=DEMO_EPOCHS, help="length of a training (default: %(default)s)")
+    text = "time training steps here, beside NumPy and whichever of PyTorch, JAX and scikit-learn is installed"
+    shown = commands.add_parser("bench", help=text, description=text.capitalize() + ".")
+    shown.add_argument(
+        "--cases",
+        nargs="+",
+        default=["rungs"],
+        metavar="CASE",
+        help="networks, or rungs, other or all (default: rungs)",
+    )
+    shown.add_argument("--threads", nargs="+", type=count, default=[1], metavar="N", help="one or more (default: 1)")
+    shown.add_argument(
+        "--against", nargs="+", default=None, metavar="LIBRARY",
+        help="numpy, torch, torch-compiled, jax, sklearn (default: all but torch-compiled)",
+    )  # fmt: skip
+    shown.add_argument(
+        "--seconds", type=_seconds, default=BENCH_SECONDS,
+        help="to measure each library on each network (default: %(default)s)",
+    )  # fmt: skip
     text = "print versions, the processor, and where compiled kernels are kept"
     commands.add_parser("info", help=text, description=f"{text[0].upper()}{text[1:]}.")
     return top
@@ -134,6 +189,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = commands.parse_args(arguments)
     if chosen.command == "demo":
         return demo(chosen.seed, chosen.epochs)
+    if chosen.command == "bench":
+        from .ladder.sides import DEFAULT
+
+        return bench(chosen.cases, chosen.against or DEFAULT, chosen.threads, chosen.seconds)
     if chosen.command == "info":
         return info()
     commands.print_help()

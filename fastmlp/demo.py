@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from .datasets import load_digits
 from .kernels import cache, jit
+from .ladder.numpy_baseline import NumpyMLP
 from .layers import Dense, Input
 from .model import Sequential
-from .numpy_baseline import NumpyMLP
 from .optimizers import Adam
 from .threads import available_cores, get_num_threads
 

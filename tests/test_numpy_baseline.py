@@ -4,7 +4,7 @@ import naive
 import numpy as np
 import pytest
 
-from fastmlp.numpy_baseline import NumpyMLP
+from fastmlp.ladder.numpy_baseline import NumpyMLP
 
 TWIN_LOSS = {
     "mse": "mean_squared_error",
@@ -27,7 +27,7 @@ def data(loss, n, inputs, outputs, seed=0):
     return x, rng.normal(size=(n, outputs)).astype(np.float32)
 
 
-@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh", "elu"])
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh", "elu", "gelu"])
 @pytest.mark.parametrize(("output", "loss"), [("linear", "mse"), ("sigmoid", "bce"), ("softmax", "ce")])
 def test_twenty_steps(activation, output, loss):
     # 4 epochs of 5 steps, the last of 13 samples; 43 000 parameters are more than one block.
@@ -82,7 +82,7 @@ def test_set_weights_restarts_adam():
 
 def test_invalid_arguments():
     with pytest.raises(ValueError, match="activation"):
-        NumpyMLP([2, 1], "gelu")
+        NumpyMLP([2, 1], "selu")
     with pytest.raises(ValueError, match="does not go with"):
         NumpyMLP([2, 1], output="softmax", loss="mse")
     model = NumpyMLP([2, 1])

@@ -6,6 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .numpy_activations import (
+    NAMES,
+    Workspace,
+    activate,
+    multiply_by_slope,
+    sigmoid,
+    softmax,
+    subtract_row_maximum,
+)
+
 Float32 = NDArray[np.float32]
 Shape = tuple[int, ...]
 
@@ -23,7 +33,7 @@ class NumpyMLP:
     ----------
     sizes : sequence of int
         Number of inputs, of units in every hidden layer, and of outputs.
-    activation : {"relu", "sigmoid", "tanh", "elu"}
+    activation : {"relu", "sigmoid", "tanh", "elu", "gelu"}
         Activation of the hidden layers.
     output : {"linear", "sigmoid", "softmax"}
         Activation of the last layer.
@@ -48,7 +58,7 @@ class NumpyMLP:
         epsilon: float = 1e-7,
         seed: int = 0,
     ) -> None:
-        if activation not in {"relu", "sigmoid", "tanh", "elu"}:
+        if activation not in NAMES:
             raise ValueError(f"unknown activation {activation!r}")
         if (output, loss) not in {("linear", "mse"), ("sigmoid", "bce"), ("softmax", "ce")}:
             raise ValueError(f"output {output!r} does not go with loss {loss!r}")
@@ -159,16 +169,15 @@ class NumpyMLP:
             buffers = self._buffers_for(len(rows))
             z = self._forward(rows, buffers)
             if self.output == "sigmoid":
-                _sigmoid(z)
+                sigmoid(z)
             elif self.output == "softmax":
-                _exponentiate(z, buffers.row)
-                np.divide(z, np.sum(z, axis=1, keepdims=True, out=buffers.row), out=z)
+                softmax(z, buffers.row)
             result[i : i + len(rows)] = z
         return result
 
     def _buffers_for(self, B: int) -> "_Buffers":
         if B not in self._buffers:
-            self._buffers[B] = _Buffers(B, self.sizes)
+            self._buffers[B] = _Buffers(B, self.sizes, self.activation)
         return self._buffers[B]
 
     def _forward(self, x: Float32, buffers: "_Buffers") -> Float32:
@@ -179,21 +188,8 @@ class NumpyMLP:
             np.matmul(a, self._weights[2 * i], out=out)
             np.add(out, self._weights[2 * i + 1], out=out)
             a = out
-            if i == last:
-                break
-            if self.activation == "relu":
-                np.maximum(a, 0, out=a)
-            elif self.activation == "sigmoid":
-                _sigmoid(a)
-            elif self.activation == "tanh":
-                np.tanh(a, out=a)
-            else:
-                s = buffers.scratches[i]
-                np.minimum(a, 0, out=s)
-                np.exp(s, out=s)  # vectorised for float32, which expm1 is not
-                np.subtract(s, 1, out=s)
-                np.maximum(a, 0, out=a)
-                np.add(a, s, out=a)
+            if i < last:
+                activate(self.activation, a, buffers.workspaces[i])
         return a
 
     def _train_batch(self, x: Float32, y: NDArray[Any]) -> float:
@@ -212,7 +208,7 @@ class NumpyMLP:
             np.dot(buffers.ones, d, out=self._gradients[2 * i + 1])
             if i:
                 d = np.matmul(d, self._weights[2 * i].T, out=buffers.deltas[i - 1])
-                self._activation_backward(below, d, buffers.scratches[i - 1], buffers.masks[i - 1])
+                multiply_by_slope(self.activation, below, d, buffers.workspaces[i - 1])
         self._adam()
         return total
 
@@ -227,7 +223,7 @@ class NumpyMLP:
 
     def _binary_crossentropy(self, z: Float32, y: Float32, buffers: "_Buffers") -> float:
         N: int = z.shape[1]
-        s = buffers.scratches[-1]
+        s = buffers.scratch
         np.abs(z, out=s)
         np.negative(s, out=s)
         np.exp(s, out=s)
@@ -235,14 +231,14 @@ class NumpyMLP:
         total = float(np.sum(s)) - float(np.vdot(z, y))
         np.maximum(z, 0, out=s)
         total += float(np.sum(s))
-        _sigmoid(z)
+        sigmoid(z)
         np.subtract(z, y, out=z)
         np.multiply(z, 1 / z.size, out=z)
         return total / N
 
     def _categorical_crossentropy(self, z: Float32, y: NDArray[np.intp], buffers: "_Buffers") -> float:
         B = len(z)
-        _shift(z, buffers.row)
+        subtract_row_maximum(z, buffers.row)
         np.add(buffers.offsets, y, out=buffers.indices)
         total = -float(np.sum(z.ravel()[buffers.indices]))
         np.exp(z, out=z)
@@ -252,23 +248,6 @@ class NumpyMLP:
         z.ravel()[buffers.indices] -= 1 / B
         np.log(buffers.row, out=buffers.row)
         return total + float(np.sum(buffers.row))
-
-    def _activation_backward(self, a: Float32, d: Float32, s: Float32, mask: NDArray[np.bool_]) -> None:
-        """Multiply d by the activation's derivative, computed from its value."""
-        if self.activation == "relu":
-            np.greater(a, 0, out=mask)
-            np.multiply(d, mask, out=d)
-            return
-        if self.activation == "sigmoid":
-            np.subtract(1, a, out=s)
-            np.multiply(s, a, out=s)
-        elif self.activation == "tanh":
-            np.multiply(a, a, out=s)
-            np.subtract(1, s, out=s)
-        else:
-            np.minimum(a, 0, out=s)
-            np.add(s, 1, out=s)
-        np.multiply(d, s, out=d)
 
     def _adam(self) -> None:
         self.iterations += 1
@@ -292,11 +271,11 @@ class NumpyMLP:
 class _Buffers:
     """The arrays of one batch size."""
 
-    def __init__(self, B: int, sizes: Shape) -> None:
+    def __init__(self, B: int, sizes: Shape, activation: str) -> None:
         self.activations = [np.empty((B, N), dtype=np.float32) for N in sizes[1:]]
         self.deltas = [np.empty((B, N), dtype=np.float32) for N in sizes[1:-1]]
-        self.scratches = [np.empty((B, N), dtype=np.float32) for N in sizes[1:]]
-        self.masks = [np.empty((B, N), dtype=np.bool_) for N in sizes[1:-1]]
+        self.workspaces = [Workspace(activation, (B, N)) for N in sizes[1:-1]]
+        self.scratch = np.empty((B, sizes[-1]), dtype=np.float32)
         self.ones = np.ones(B, dtype=np.float32)
         self.row = np.empty((B, 1), dtype=np.float32)
         self.row_scale = np.empty((B, 1), dtype=np.float32)
@@ -313,22 +292,3 @@ def _views(flat: Float32, shapes: list[Shape]) -> list[Float32]:
         views.append(flat[start:stop].reshape(shape))
         start = stop
     return views
-
-
-def _sigmoid(z: Float32) -> None:
-    """Replace z by its sigmoid, (1 + tanh(z / 2)) / 2: no overflow, no temporary."""
-    np.multiply(z, 0.5, out=z)
-    np.tanh(z, out=z)
-    np.add(z, 1, out=z)
-    np.multiply(z, 0.5, out=z)
-
-
-def _shift(z: Float32, row: Float32) -> None:
-    """Subtract every row's maximum from it."""
-    np.subtract(z, np.max(z, axis=1, keepdims=True, out=row), out=z)
-
-
-def _exponentiate(z: Float32, row: Float32) -> None:
-    """Replace z by the exponential of the shifted z."""
-    _shift(z, row)
-    np.exp(z, out=z)
