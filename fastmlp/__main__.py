@@ -1,4 +1,4 @@
-"""The command line: ``python -m fastmlp demo``, ``bench`` and ``info``."""
+"""The command line: ``python -m fastmlp demo``, ``bench``, ``warmup`` and ``info``."""
 
 import argparse
 import math
@@ -167,6 +167,8 @@ def parser() -> argparse.ArgumentParser:
         "--seconds", type=_seconds, default=BENCH_SECONDS,
         help="to measure each library on each network (default: %(default)s)",
     )  # fmt: skip
+    text = "compile all kernels ahead of the first training, in a container build say"
+    commands.add_parser("warmup", help=text, description=f"{text[0].upper()}{text[1:]}.")
     text = "print versions, the processor, and where compiled kernels are kept"
     commands.add_parser("info", help=text, description=f"{text[0].upper()}{text[1:]}.")
     return top
@@ -193,6 +195,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .ladder.sides import DEFAULT
 
         return bench(chosen.cases, chosen.against or DEFAULT, chosen.threads, chosen.seconds)
+    if chosen.command == "warmup":
+        from rich.console import Console
+
+        from . import warmup
+
+        return warmup.run(Console())
     if chosen.command == "info":
         return info()
     commands.print_help()

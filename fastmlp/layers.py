@@ -89,6 +89,7 @@ class Dense:
         if name is not None and (not isinstance(name, str) or not name):
             raise TypeError(f"name must be a text that is not empty, got {name!r}")
         self.name = name
+        self._inputs: int | None = None
         self._own: Weights | None = None
         self._plan: Plan | None = None
         self._index = -1
@@ -108,6 +109,7 @@ class Dense:
         weights = [self.kernel_initializer((inputs, self.units), generator)]
         if self.use_bias:
             weights.append(self.bias_initializer((self.units,), generator))
+        self._inputs = inputs
         self._own = weights  # both or none, should an initializer raise
 
     def attach(self, plan: "Plan", index: int) -> None:
@@ -138,8 +140,11 @@ class Dense:
             kernel, bias = self._plan.read_dense(self._index)
             return [kernel, bias] if self.use_bias else [kernel]
         if self._own is None:
-            raise NotBuiltError(f"layer {self.name!r} has no weights yet: build the model, or give it an Input")
+            raise self._not_built()
         return [weight.copy() for weight in self._own]
+
+    def _not_built(self) -> NotBuiltError:
+        return NotBuiltError(f"layer {self.name!r} has no weights yet: build the model, or give it an Input")
 
     def set_weights(self, weights: Any) -> None:
         """Replace the weights.
@@ -170,5 +175,13 @@ class Dense:
             self._own = arrays
 
     def count_params(self) -> int:
-        """Return the number of weights."""
-        return sum(weight.size for weight in self.get_weights())
+        """Return the number of weights.
+
+        Raises
+        ------
+        NotBuiltError
+            When there are none yet.
+        """
+        if self._inputs is None:
+            raise self._not_built()
+        return (self._inputs + self.use_bias) * self.units

@@ -237,3 +237,32 @@ def test_help_loads_no_compiler(monkeypatch):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.stdout.endswith("False\n")
+
+
+@pytest.mark.skipif(jit.JIT_DISABLED, reason="nothing is compiled")
+def test_warmup_fills_the_cache(tmp_path):
+    environment = {**os.environ, "FASTMLP_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "fastmlp", "warmup"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Compiling training and evaluation\n")
+    assert "Kernels are ready" in done.stdout
+    code = (
+        "import numpy as np, fastmlp\n"
+        "from fastmlp.engine.epoch import run_steps\n"
+        "m = fastmlp.Sequential([fastmlp.Dense(3, 'relu'), fastmlp.Dense(2, 'softmax')])\n"
+        "m.compile('adam', 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
+        "m.fit(np.ones((9, 4)), np.zeros(9), verbose=0); m.predict(np.ones((2, 4)))\n"
+        "print(sum(run_steps.stats.cache_misses.values()), sum(run_steps.stats.cache_hits.values()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "0 1\n"
+
+
+def test_warmup_without_compiler_or_cache(monkeypatch, capsys):
+    monkeypatch.setattr("fastmlp.kernels.jit.JIT_DISABLED", True)
+    assert command_line.main(["warmup"]) == 1
+    assert "nothing to compile" in capsys.readouterr().out
+    monkeypatch.setattr("fastmlp.kernels.jit.JIT_DISABLED", False)
+    monkeypatch.setattr("fastmlp.kernels.cache.cache_folder", lambda: None)
+    assert command_line.main(["warmup"]) == 1
+    assert "no cache folder can be used" in capsys.readouterr().out
