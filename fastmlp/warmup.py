@@ -51,7 +51,8 @@ def run(console: "Console") -> int:
             progress.advance(task)
     seconds = perf_counter() - begun
     if folder is None:
-        console.print(f"Compiled in {seconds:.1f} s, but no cache folder can be used: see python -m fastmlp info.")
+        text = f"Compiled in {seconds:.1f} s, but no cache folder can be used: see python -m fastmlp info."
+        console.print(text, highlight=False, soft_wrap=True)
         return 1
     console.print(f"Kernels are ready ({seconds:.1f} s) and kept in {folder}.", highlight=False, soft_wrap=True)
     return 0
