@@ -35,7 +35,8 @@ def run(console: "Console") -> int:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     if jit.JIT_DISABLED:
-        console.print("NUMBA_DISABLE_JIT is set: kernels run as plain Python, so there is nothing to compile.")
+        text = "NUMBA_DISABLE_JIT is set: kernels run as plain Python, so there is nothing to compile."
+        console.print(text, soft_wrap=True)
         return 1
     folder = cache.cache_folder()
     begun = perf_counter()
