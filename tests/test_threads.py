@@ -11,6 +11,7 @@ import pytest
 
 import fastmlp
 from fastmlp import Dense, Input, Sequential, optimizers, threads
+from fastmlp.engine.pace import CALLS_ALONE, Pace
 from fastmlp.kernels.jit import JIT_DISABLED
 
 jit_only = pytest.mark.skipif(JIT_DISABLED, reason="interpreted kernels use one thread")
@@ -45,6 +46,8 @@ def test_any_number_of_threads_gives_the_same_bits(name, monkeypatch):
     # small work is not shared otherwise
     monkeypatch.setattr("fastmlp.engine.session.FLOPS_A_THREAD_AND_STEP", 1)
     monkeypatch.setattr("fastmlp.engine.session.FLOPS_A_THREAD_AND_RUN", 1)
+    # nor by a first call, or where the other cores are in use
+    monkeypatch.setattr(Pace, "threads", lambda self, team: team)
     fastmlp.set_num_threads(1)
     alone = outcome(name)
     for count in (2, 3, 4, 8):
@@ -177,3 +180,15 @@ def test_helpers_are_lent_to_one_at_a_time(monkeypatch):
         assert done == [7, 7]
     with threads.Team(2) as third:
         assert third.size == 2
+
+
+def test_helpers_rest_where_they_do_not_help():
+    pace = Pace()
+    assert pace.threads(2) == 1  # measures the leader
+    pace.record(1, 1.0)
+    assert pace.threads(2) == 2
+    pace.record(2, 0.6)
+    assert pace.threads(2) == 2
+    pace.record(2, 3.0)
+    assert [pace.threads(2) for _ in range(CALLS_ALONE + 1)] == [1] * CALLS_ALONE + [2]
+    assert pace.threads(1) == 1

@@ -4,14 +4,14 @@ One entry serves both, so that a process compiles or loads the engine once. A ca
 and without an allocation; Python may look up between calls. Neither the split into calls nor the number of
 threads changes a bit: work is cut by shape alone, and sums over rows are added piece by piece in their order.
 
-Rank 0 leads. Before each phase it publishes one word that says what to do, and afterwards it waits until all of
-its team have arrived; what one thread has to do for all happens in between. A helper may come late: it is
-counted in from the next phase on, and until then the leader works without it.
+One thread leads. For each phase it publishes a command, whose work is cut into shares; every thread takes shares
+until none is left, and the leader goes on when all are done. Nobody waits for a thread that has taken nothing: a
+helper may come late, or sleep because the processor has other programs to run.
 """
 
 import numpy as np
 
-from ..kernels.atomics import Words, atomic_add, atomic_load, atomic_store, relax
+from ..kernels.atomics import Words, atomic_add, atomic_load, atomic_store, atomic_swap, relax
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, kernel
 from ..optimizers import step_factors
@@ -34,7 +34,6 @@ from .tables import (
     LOSS_SUM,
     METRIC_SUMS,
     MODE,
-    NEXT,
     OPTIMIZER,
     PENALISED,
     PIECE,
@@ -54,34 +53,41 @@ from .tables import (
     Workspace,
 )
 
-# A command is one word, so that nobody reads half of it: a kind, the size of the team, the step, and a number
-# that no two neighbouring commands share.
-FINISH, SHARE_ROWS, SHARE_ITEMS, SHARE_SCALED_ITEMS, SHARE_BLOCKS = range(5)
-KIND_BITS, TEAM_BITS, STEP_BITS = 4, 12, 32
-LARGEST_TEAM = (1 << TEAM_BITS) - 1
+# A command is one word, so that nobody reads half of it: the step, the kind of work, and the next share that
+# nobody has taken. Step and kind occur once in a run, so a share can only be taken of what is going on.
+FINISH, SHARE_ROWS, SHARE_ITEMS, SHARE_SCALED_ITEMS, SHARE_BLOCKS = range(1, 6)
+SHARE_BITS, KIND_BITS = 24, 4
+SHARE_MASK, KIND_MASK = (1 << SHARE_BITS) - 1, (1 << KIND_BITS) - 1
+
+# Shares for each thread, where the work is large enough: one that is held up leaves the rest to others.
+SHARES_A_THREAD = 4
+# A share of fewer rows would spend its time on making panels of w^T.
+ROWS_A_SHARE = 96
 
 
 @kernel
-def publish(sync: Words, kind: int, team: int, step: int) -> None:
-    """Tell the helpers what comes; only the leader does."""
-    number = ((atomic_load(sync, COMMAND) >> (KIND_BITS + TEAM_BITS + STEP_BITS)) + 1) & 0x7FFF
-    atomic_store(sync, ARRIVED, 0)
-    word = ((number << STEP_BITS | step) << TEAM_BITS | team) << KIND_BITS | kind
-    atomic_store(sync, COMMAND, word)
+def count_shares(network: Network, job: Int64, kind: int, step: int) -> int:
+    """How many shares a command's work has."""
+    start = step * job[BATCH_SIZE]
+    rows = min((job[LAST_STEP] if kind == SHARE_BLOCKS else step + 1) * job[BATCH_SIZE], job[SAMPLES]) - start
+    most = SHARES_A_THREAD * job[THREADS]
+    if kind == SHARE_BLOCKS:
+        shares = -(-rows // job[BLOCK])
+    elif job[THREADS] == 1:
+        shares = np.int64(1)
+    elif kind != SHARE_ROWS:
+        shares = min(network.items.shape[0], most)
+    elif job[SHARDS]:
+        shares = job[SHARDS]
+    else:
+        shares = min(-(-rows // job[PIECE]), max(job[THREADS], min(most, rows // ROWS_A_SHARE)))
+    return int(shares)
 
 
 @kernel
-def await_team(sync: Words, team: int) -> None:
-    """Wait until all helpers of the team have finished what was published."""
-    spins = 0
-    while atomic_load(sync, ARRIVED) < team - 1:
-        spins = relax(spins)
-
-
-@kernel
-def team_size(sync: Words, job: Int64) -> int:
-    """How many threads can take part in what is published next."""
-    return min(job[THREADS], 1 + atomic_load(sync, JOINED)) if job[THREADS] > 1 else 1
+def take(sync: Words, word: int) -> int:
+    """Take a share of the command that was read as ``word``; return its number, or -1 when the word has changed."""
+    return int(word & SHARE_MASK) if atomic_swap(sync, COMMAND, word, word + 1) else -1
 
 
 @kernel
@@ -93,21 +99,22 @@ def share_rows(
     data: Data,
     job: Int64,
     rank: int,
-    team: int,
+    share: int,
+    shares: int,
     step: int,
 ) -> None:
-    """One thread's rows of a step: whole pieces next to each other, or whole shards with their gradients."""
+    """A share of a step's rows: whole pieces next to each other, or a shard with its gradients."""
     start = step * job[BATCH_SIZE]
     batch = min(job[BATCH_SIZE], job[SAMPLES] - start)
     pieces = -(-batch // job[PIECE])
     if job[SHARDS] == 0:
-        low, high = pieces * rank // team * job[PIECE], min(pieces * (rank + 1) // team * job[PIECE], batch)
+        low, high = pieces * share // shares * job[PIECE], min(pieces * (share + 1) // shares * job[PIECE], batch)
         for first in range(low, high, job[BLOCK]):
             train_rows(
                 network, space, objective, data, job, rank, start, first, first, min(job[BLOCK], high - first), batch
             )
         return
-    for shard in range(job[SHARDS] * rank // team, job[SHARDS] * (rank + 1) // team):
+    for shard in range(job[SHARDS] * share // shares, job[SHARDS] * (share + 1) // shares):
         low_piece, high_piece = shard_pieces(shard, job[SHARDS], pieces)
         low, high = low_piece * job[PIECE], min(high_piece * job[PIECE], batch)
         for first in range(low, high, job[BLOCK]):
@@ -121,27 +128,111 @@ def share_rows(
 
 
 @kernel
-def share_blocks(
+def share_block(
+    network: Network, space: Workspace, objective: Objective, data: Data, job: Int64, rank: int, block: int
+) -> None:
+    """A share of an evaluation: one block."""
+    first = job[FIRST_STEP] * job[BATCH_SIZE] + block * job[BLOCK]
+    rows = min(job[BLOCK], min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - first)
+    slab = rank * job[BLOCK]
+    gather(network, space, data, job, first, slab, rows)
+    forward(network, space.rows, space.slopes, job[CAPACITY], slab, padded_rows(rows), False)
+    judge(network, space, objective, data, job, rank, first, slab, rows, rows, block)
+
+
+@kernel
+def do_share(
     network: Network,
     space: Workspace,
     objective: Objective,
+    update: Update,
+    data: Data,
+    job: Int64,
+    rank: int,
+    kind: int,
+    step: int,
+    share: int,
+    shares: int,
+) -> None:
+    """Do one share of a command's work."""
+    if kind == SHARE_ROWS:
+        share_rows(network, space, objective, update, data, job, rank, share, shares, step)
+    elif kind == SHARE_BLOCKS:
+        share_block(network, space, objective, data, job, rank, share)
+    elif kind == SHARE_SCALED_ITEMS:
+        change_by_norm(network, update, job, share, shares)
+    else:
+        batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
+        if job[CLIPS] >= BY_NORM:
+            whole_gradients(network, space, update, job, share, shares, batch)
+        else:
+            change_parameters(network, space, update, job, rank, share, shares, batch)
+
+
+@kernel
+def work_off(
+    network: Network,
+    space: Workspace,
+    objective: Objective,
+    update: Update,
     data: Data,
     job: Int64,
     sync: Words,
-    rank: int,
+    kind: int,
+    step: int,
 ) -> None:
-    """One thread's part of an evaluation: blocks that nobody has taken yet, one after the other."""
-    slab, begin = rank * job[BLOCK], job[FIRST_STEP] * job[BATCH_SIZE]
-    end = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES])
-    block = atomic_add(sync, NEXT, 1)
-    while begin + block * job[BLOCK] < end:
-        first = begin + block * job[BLOCK]
-        rows = min(job[BLOCK], end - first)
-        padded = min(padded_rows(rows), job[CAPACITY] - slab)
-        gather(network, space, data, job, first, slab, rows)
-        forward(network, space.rows, space.slopes, job[CAPACITY], slab, padded, False)
-        judge(network, space, objective, data, job, rank, first, slab, rows, rows, block)
-        block = atomic_add(sync, NEXT, 1)
+    """Lead one command: publish it, take shares with the others, and wait until all are done."""
+    shares = count_shares(network, job, kind, step)
+    if job[THREADS] == 1:
+        for share in range(shares):
+            do_share(network, space, objective, update, data, job, 0, kind, step, share, shares)
+        return
+    atomic_store(sync, ARRIVED, 0)
+    command = ((step - job[FIRST_STEP]) << KIND_BITS | kind) << SHARE_BITS
+    atomic_store(sync, COMMAND, command)
+    word = command
+    while word & SHARE_MASK < shares:
+        share = take(sync, word)
+        if share >= 0:
+            do_share(network, space, objective, update, data, job, 0, kind, step, share, shares)
+            atomic_add(sync, ARRIVED, 1)
+        word = atomic_load(sync, COMMAND)
+    spins = 0
+    while atomic_load(sync, ARRIVED) < shares:
+        spins = relax(spins)
+
+
+@kernel
+def assist(
+    network: Network,
+    space: Workspace,
+    objective: Objective,
+    update: Update,
+    data: Data,
+    job: Int64,
+    sync: Words,
+) -> None:
+    """Take shares of whatever the leader publishes, until it says to finish."""
+    rank = 1 + atomic_add(sync, JOINED, 1)
+    spins = 0
+    while True:
+        word = atomic_load(sync, COMMAND)
+        kind = word >> SHARE_BITS & KIND_MASK
+        if kind == FINISH:
+            return
+        share = -1
+        shares = 0
+        step = job[FIRST_STEP] + (word >> (SHARE_BITS + KIND_BITS))
+        if kind:
+            shares = count_shares(network, job, kind, step)
+            if word & SHARE_MASK < shares:
+                share = take(sync, word)
+        if share >= 0:
+            do_share(network, space, objective, update, data, job, rank, kind, step, share, shares)
+            atomic_add(sync, ARRIVED, 1)
+            spins = 0
+        else:
+            spins = relax(spins)
 
 
 @kernel
@@ -169,11 +260,7 @@ def train(
     for step in range(job[FIRST_STEP], job[LAST_STEP]):
         batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
         pieces = -(-batch // job[PIECE])
-        team = team_size(sync, job)
-        if team > 1:
-            publish(sync, SHARE_ROWS, team, step)
-        share_rows(network, space, objective, update, data, job, 0, team, step)
-        await_team(sync, team)
+        work_off(network, space, objective, update, data, job, sync, SHARE_ROWS, step)
         loss = np.float64(0)
         for piece in range(pieces):
             loss += space.sums[piece, PIECE_LOSS]
@@ -182,95 +269,15 @@ def train(
             return
         job[ITERATION] += 1
         step_factors(job[OPTIMIZER], update.settings, job[ITERATION], update.factors)
-        team = team_size(sync, job)
-        if team > 1:
-            publish(sync, SHARE_ITEMS, team, step)
-        share_items(network, space, update, job, 0, team, step)
-        await_team(sync, team)
+        work_off(network, space, objective, update, data, job, sync, SHARE_ITEMS, step)
         if job[CLIPS] >= BY_NORM:
             norms_to_factors(network, update, job)
-            if team > 1:
-                publish(sync, SHARE_SCALED_ITEMS, team, step)
-            change_by_norm(network, update, job, 0, team)
-            await_team(sync, team)
+            work_off(network, space, objective, update, data, job, sync, SHARE_SCALED_ITEMS, step)
         add_pieces(space, sums, pieces)
         sums[ROW_SUM] += batch
         if job[PENALISED]:
             for index in range(update.item_sums.shape[0]):
                 sums[LOSS_SUM] += update.item_sums[index, PENALTY] * batch
-
-
-@kernel
-def share_items(
-    network: Network, space: Workspace, update: Update, job: Int64, rank: int, team: int, step: int
-) -> None:
-    """One thread's items of a step."""
-    batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
-    if job[CLIPS] >= BY_NORM:
-        whole_gradients(network, space, update, job, rank, team, batch)
-    else:
-        change_parameters(network, space, update, job, rank, team, batch)
-
-
-@kernel
-def sweep(
-    network: Network,
-    space: Workspace,
-    objective: Objective,
-    data: Data,
-    job: Int64,
-    sums: Float64,
-    sync: Words,
-) -> None:
-    """Lead an evaluation of the rows of the steps ``FIRST_STEP`` to ``LAST_STEP``."""
-    team = team_size(sync, job)
-    if team > 1:
-        publish(sync, SHARE_BLOCKS, team, 0)
-    share_blocks(network, space, objective, data, job, sync, 0)
-    await_team(sync, team)
-    rows = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - job[FIRST_STEP] * job[BATCH_SIZE]
-    add_pieces(space, sums, -(-rows // job[BLOCK]))
-    sums[ROW_SUM] += rows
-
-
-@kernel
-def assist(
-    network: Network,
-    space: Workspace,
-    objective: Objective,
-    update: Update,
-    data: Data,
-    job: Int64,
-    sync: Words,
-) -> None:
-    """Do a helper's part of what the leader publishes, until it says to finish."""
-    before = atomic_load(sync, COMMAND)
-    rank = 1 + atomic_add(sync, JOINED, 1)
-    spins = 0
-    while True:
-        word = atomic_load(sync, COMMAND)
-        kind = word & ((1 << KIND_BITS) - 1)
-        team = (word >> KIND_BITS) & LARGEST_TEAM
-        if word == before:
-            if word != 0 and kind == FINISH:
-                return
-            spins = relax(spins)
-            continue
-        before = word
-        spins = 0
-        if kind == FINISH:
-            return
-        if rank < team:
-            step = (word >> (KIND_BITS + TEAM_BITS)) & ((1 << STEP_BITS) - 1)
-            if kind == SHARE_ROWS:
-                share_rows(network, space, objective, update, data, job, rank, team, step)
-            elif kind == SHARE_ITEMS:
-                share_items(network, space, update, job, rank, team, step)
-            elif kind == SHARE_SCALED_ITEMS:
-                change_by_norm(network, update, job, rank, team)
-            else:
-                share_blocks(network, space, objective, data, job, sync, rank)
-            atomic_add(sync, ARRIVED, 1)
 
 
 @entry
@@ -304,5 +311,8 @@ def run_steps(
     if job[MODE] == TRAIN:
         train(network, space, objective, update, data, job, sums, sync)
     else:
-        sweep(network, space, objective, data, job, sums, sync)
-    publish(sync, FINISH, 0, 0)
+        work_off(network, space, objective, update, data, job, sync, SHARE_BLOCKS, job[FIRST_STEP])
+        rows = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - job[FIRST_STEP] * job[BATCH_SIZE]
+        add_pieces(space, sums, -(-rows // job[BLOCK]))
+        sums[ROW_SUM] += rows
+    atomic_store(sync, COMMAND, FINISH << SHARE_BITS)

@@ -37,12 +37,12 @@ SQUARED_NORM, PENALTY = range(2)
 
 
 @kernel
-def share_of_items(network: Network, rank: int, threads: int) -> tuple[int, int]:
-    """First and last item of a thread: the items in their order, cut where the elements are about even."""
+def share_of_items(network: Network, share: int, shares: int) -> tuple[int, int]:
+    """First and last item of a share: the items in their order, cut where the elements are about even."""
     total = 0
     for item in range(network.items.shape[0]):
         total += network.items[item, COUNT]
-    low, high = total * rank // threads, total * (rank + 1) // threads
+    low, high = total * share // shares, total * (share + 1) // shares
     first = last = before = 0
     for item in range(network.items.shape[0]):
         # an item belongs to whom its middle falls
@@ -104,10 +104,10 @@ def apply_gradient(network: Network, update: Update, job: Int64, at: int, first:
 
 @kernel
 def change_parameters(
-    network: Network, space: Workspace, update: Update, job: Int64, rank: int, threads: int, batch: int
+    network: Network, space: Workspace, update: Update, job: Int64, rank: int, share: int, shares: int, batch: int
 ) -> None:
-    """Gradients and the optimizer's step for this thread's items, in groups of neighbours."""
-    begin, end = share_of_items(network, rank, threads)
+    """Gradients and the optimizer's step for a share of the items, in groups of neighbours."""
+    begin, end = share_of_items(network, share, shares)
     room = job[SHARDS] * network.parameters.size + rank * GROUP
     at = count = 0
     for index in range(begin, end):
@@ -125,10 +125,10 @@ def change_parameters(
 
 @kernel
 def whole_gradients(
-    network: Network, space: Workspace, update: Update, job: Int64, rank: int, threads: int, batch: int
+    network: Network, space: Workspace, update: Update, job: Int64, share: int, shares: int, batch: int
 ) -> None:
-    """Gradients of this thread's items at their parameters' places, with their squared norms."""
-    begin, end = share_of_items(network, rank, threads)
+    """Gradients of a share of the items at their parameters' places, with their squared norms."""
+    begin, end = share_of_items(network, share, shares)
     room = job[SHARDS] * network.parameters.size
     for index in range(begin, end):
         item = network.items[index]
@@ -156,9 +156,9 @@ def norms_to_factors(network: Network, update: Update, job: Int64) -> None:
 
 
 @kernel
-def change_by_norm(network: Network, update: Update, job: Int64, rank: int, threads: int) -> None:
-    """Scale the whole gradients of this thread's items and step the optimizer."""
-    begin, end = share_of_items(network, rank, threads)
+def change_by_norm(network: Network, update: Update, job: Int64, share: int, shares: int) -> None:
+    """Scale the whole gradients of a share of the items and step the optimizer."""
+    begin, end = share_of_items(network, share, shares)
     room = job[SHARDS] * network.parameters.size
     for index in range(begin, end):
         item = network.items[index]

@@ -16,6 +16,7 @@ from ..threads import Team, get_num_threads
 from . import tables as t
 from .epoch import run_steps
 from .feed import NO_ORDER, Feed
+from .pace import Pace
 from .parameters import GROUP, penalties
 from .plan import Plan, aligned
 from .workspace import Cut, cut_batch, make_workspace
@@ -58,6 +59,7 @@ class Session:
         self._metrics: list[tuple[str, Metric, int]] = []
         self._sums = np.zeros(t.METRIC_SUMS)
         self._spaces: dict[tuple[object, ...], tuple[t.Workspace, int]] = {}
+        self._paces: dict[tuple[bool, int], Pace] = {}
         self._kept = NOTHING
         # job, sums and workspaces are one set a model, and the compiled calls leave the GIL
         self._lock = threading.RLock()
@@ -152,9 +154,9 @@ class Session:
         job[t.MODE] = t.TRAIN if training else t.EVALUATE
         job[t.BATCH_SIZE], job[t.SAMPLES], job[t.ITERATION] = size, feed.rows, self.iterations
         seconds_a_step = flops / FLOPS_A_SECOND + 1e-6
+        pace = self._paces.setdefault((training, size), Pace())
         step = 0
         with Team(threads) as team:
-            job[t.THREADS] = team.size
             space = self._space(cut, size, pieces, team.size, feed, training=training)
             if training:
                 self._gradients(cut.shards, team.size)
@@ -164,23 +166,25 @@ class Session:
                 data, origin = feed.data(order, first, last)
                 job[t.FIRST_STEP], job[t.LAST_STEP] = step, stop
                 job[t.ORIGIN], job[t.SHUFFLED] = origin, data.order.size > 0
+                threads = job[t.THREADS] = pace.threads(team.size)
                 begun = time.perf_counter()
-                self._call(team, space, data)
+                self._call(team, threads, space, data)
                 seconds_a_step = (time.perf_counter() - begun) / (stop - step)
+                pace.record(threads, seconds_a_step)
                 self.iterations = int(job[t.ITERATION])
                 if sums[t.DIVERGED]:
                     return
                 step = stop
                 watch(last)
 
-    def _call(self, team: Team, space: t.Workspace, data: t.Data) -> None:
+    def _call(self, team: Team, threads: int, space: t.Workspace, data: t.Data) -> None:
         """Lead one compiled call, and have the team help."""
         sync = np.zeros(t.SYNC_WORDS, np.int64)
         arguments = (
             self.plan.network, space, self._objective, self._update, data, self._job, self._sums, sync
         )  # fmt: skip
-        if team.size > 1:
-            team.help(run_steps, (*arguments, True), team.size - 1)
+        if threads > 1:
+            team.help(run_steps, (*arguments, True), threads - 1)
         run_steps(*arguments, False)
 
     def results(self) -> dict[str, float]:

@@ -40,8 +40,8 @@ LOSS_SUM, ROW_SUM, DIVERGED, METRIC_SUMS = range(4)
 PIECE_LOSS, PIECE_METRICS = range(2)
 
 
-# Words that threads share, each in a cache line (or two) of its own: what to do, how many have come to help,
-# how many have finished, and the next block that nobody has taken.
+# Words that threads share, each in a cache line (or two) of its own: what to do and what of it is taken, how many
+# have come to help, how much is done, and the next block of a prediction.
 COMMAND, JOINED, ARRIVED, NEXT, SYNC_WORDS = 0, 16, 32, 48, 64
 
 

@@ -86,6 +86,18 @@ def atomic_add(_typing: Any, words: Any, index: Any, value: Any) -> Any:
 
 
 @_operation
+def atomic_swap(_typing: Any, words: Any, index: Any, expected: Any, value: Any) -> Any:
+    """Set ``words[index]`` to ``value`` if it is ``expected``, and say whether it was (compare and swap)."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = _word(context, builder, signature, arguments)
+        result = builder.cmpxchg(word, arguments[2], arguments[3], "acq_rel", "acquire")
+        return builder.extract_value(result, 1)
+
+    return types.boolean(words, types.intp, types.int64, types.int64), emit
+
+
+@_operation
 def _pause(_typing: Any) -> Any:
     """Tell the processor that this is a spin loop."""
 
@@ -126,6 +138,13 @@ if JIT_DISABLED:
         """Add to ``words[index]`` and return what it was."""
         words[index] += value
         return int(words[index]) - value
+
+    def atomic_swap(words: Words, index: int, expected: int, value: int) -> bool:
+        """Set ``words[index]`` to ``value`` if it is ``expected``, and say whether it was."""
+        same = bool(words[index] == expected)
+        if same:
+            words[index] = value
+        return same
 
     def _pause() -> None:
         """Do nothing."""
