@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import activations
+from . import activations, losses, metrics
 from .kernels import cache, jit
 from .layers import Dense, Input
-from .losses import MeanSquaredError
 from .model import Sequential
 
 if TYPE_CHECKING:
@@ -27,7 +26,8 @@ def steps() -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "training and evaluation", lambda: model.fit(x, y, verbose=0, validation_data=(x, y))
     yield "prediction", lambda: model.predict(x)
     yield "activations of arrays", lambda: [activations.ReLU()(x), activations.Softmax()(x)]
-    yield "losses of arrays", lambda: MeanSquaredError()(y, y)
+    yield "losses of arrays", lambda: losses.MeanSquaredError()(y, y)
+    yield "metrics of arrays", lambda: metrics.MeanSquaredError()(y, y)
 
 
 def run(console: "Console") -> int:
