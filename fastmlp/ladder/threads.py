@@ -7,7 +7,7 @@ has imported nothing yet, and its cores are set before anything else. What can b
 import os
 from collections.abc import Mapping, Sequence
 
-import fastmlp
+from ..threads import set_num_threads
 
 VARIABLES = (
     "OMP_NUM_THREADS",
@@ -70,8 +70,7 @@ def pin(cores: Sequence[int]) -> None:
 
 def limit(threads: int, sides: Sequence[str]) -> None:
     """Tell the libraries that can be told after their import."""
-    if hasattr(fastmlp, "set_num_threads"):
-        fastmlp.set_num_threads(threads)
+    set_num_threads(threads)
     if any(side.startswith("torch") for side in sides):
         import torch
 
