@@ -1,10 +1,11 @@
-"""The command line: ``python -m fastmlp demo``, ``bench`` and ``info``."""
+"""The command line: ``python -m fastmlp demo``, ``bench``, ``warmup`` and ``info``."""
 
 import argparse
+import math
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,8 +33,9 @@ def processor() -> str:
 
 def facts() -> list[tuple[str, str]]:
     """Return what a bug report needs to say about this machine: names and values."""
-    from .demo import blas, cores
+    from .demo import blas
     from .kernels import cache, jit
+    from .threads import available_cores, get_num_threads
 
     folder = cache.cache_folder()
     lanes = jit.SIMD_WIDTH
@@ -44,9 +46,10 @@ def facts() -> list[tuple[str, str]]:
         *((name, version(name)) for name in ("numpy", "numba", "llvmlite")),
         ("system", f"{platform.system()} {platform.machine()}"),
         ("processor", processor()),
-        ("cores available", str(cores())),
+        ("cores available", str(available_cores())),
         ("SIMD width", f"{lanes} float32 lanes ({32 * lanes} bits)"),
-        ("threads", "1 (kernels run serially)"),
+        ("threads", f"at most {get_num_threads()}"),
+        ("threading layer", "fastmlp's own: Python threads that leave the GIL in compiled calls"),
         ("compilation", compiler),
         ("kernel cache", "none: no private writable folder" if folder is None else str(folder)),
         ("NumPy's BLAS", blas().removeprefix("BLAS ")),
@@ -114,18 +117,17 @@ def bench(cases: Sequence[str], libraries: Sequence[str], threads: Sequence[int]
         return 1
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {value}")
-    return value
+def _whole_number(low: int, high: float) -> Callable[[str], int]:
+    """Return what reads a number from ``low`` to ``high``."""
+    allowed = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
 
+    def read(text: str) -> int:
+        value = int(text) if text.removeprefix("-").isdecimal() else None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be a whole number {allowed}, got {text!r}")
+        return value
 
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 2**64:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 2**64 - 1, got {value}")
-    return value
+    return read
 
 
 def _seconds(text: str) -> float:
@@ -143,9 +145,10 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     commands = top.add_subparsers(dest="command", metavar="command", title="commands")
     text = "train on handwritten digits, and time the same training in NumPy"
-    shown = commands.add_parser("demo", help=text, description=text.capitalize() + ".")
-    shown.add_argument("--seed", type=_seed, default=0, help="of weights and shuffling (default: %(default)s)")
-    shown.add_argument("--epochs", type=_count, default=DEMO_EPOCHS, help="length of a training (default: %(default)s)")
+    shown = commands.add_parser("demo", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    seed, count = _whole_number(0, 2**64 - 1), _whole_number(1, math.inf)
+    shown.add_argument("--seed", type=seed, default=0, help="of weights and shuffling (default: %(default)s)")
+    shown.add_argument("--epochs", type=count, default=DEMO_EPOCHS, help="length of a training (default: %(default)s)")
     text = "time training steps here, beside NumPy and whichever of PyTorch, JAX and scikit-learn is installed"
     shown = commands.add_parser("bench", help=text, description=text.capitalize() + ".")
     shown.add_argument(
@@ -155,7 +158,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="CASE",
         help="networks, or rungs, other or all (default: rungs)",
     )
-    shown.add_argument("--threads", nargs="+", type=_count, default=[1], metavar="N", help="one or more (default: 1)")
+    shown.add_argument("--threads", nargs="+", type=count, default=[1], metavar="N", help="one or more (default: 1)")
     shown.add_argument(
         "--against", nargs="+", default=None, metavar="LIBRARY",
         help="numpy, torch, torch-compiled, jax, sklearn (default: all but torch-compiled)",
@@ -164,8 +167,10 @@ def parser() -> argparse.ArgumentParser:
         "--seconds", type=_seconds, default=BENCH_SECONDS,
         help="to measure each library on each network (default: %(default)s)",
     )  # fmt: skip
+    text = "compile all kernels ahead of the first training, in a container build say"
+    commands.add_parser("warmup", help=text, description=f"{text[0].upper()}{text[1:]}.")
     text = "print versions, the processor, and where compiled kernels are kept"
-    commands.add_parser("info", help=text, description=text.capitalize() + ".")
+    commands.add_parser("info", help=text, description=f"{text[0].upper()}{text[1:]}.")
     return top
 
 
@@ -190,6 +195,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .ladder.sides import DEFAULT
 
         return bench(chosen.cases, chosen.against or DEFAULT, chosen.threads, chosen.seconds)
+    if chosen.command == "warmup":
+        from rich.console import Console
+
+        from . import warmup
+
+        return warmup.run(Console())
     if chosen.command == "info":
         return info()
     commands.print_help()

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import finite_number
+from .errors import check_flag, finite_number
 from .kernels import vmath
 from .kernels.jit import kernel, scalar
 from .names import find
@@ -137,6 +137,7 @@ NORMAL_PEAK = np.float32(1 / math.sqrt(2 * math.pi))
 GELU_INNER = np.float32(math.sqrt(2 / math.pi))
 GELU_CUBE = np.float32(0.044715)
 THREE = np.float32(3)
+THIRTY = np.float32(30)
 
 
 @scalar
@@ -147,7 +148,9 @@ def gelu_tanh(z: np.float32, p: np.float32) -> np.float32:
 
 @scalar
 def gelu_tanh_slope(z: np.float32, a: np.float32, p: np.float32) -> np.float32:
-    """Return the derivative of :func:`gelu_tanh` by the product rule."""
+    """Return the derivative of :func:`gelu_tanh` by the product rule; it is 1 above 30 and 0 below -30."""
+    z = THIRTY if z > THIRTY else z  # z^2 must not overflow
+    z = -THIRTY if z < -THIRTY else z
     t = vmath.tanh(GELU_INNER * (z + GELU_CUBE * z * z * z))
     inner = GELU_INNER * (ONE + THREE * GELU_CUBE * z * z)
     return HALF * (ONE + t) + HALF * z * (ONE - t * t) * inner
@@ -475,6 +478,9 @@ class GELU(Activation):
     kind = GELU_EXACT
     name = "gelu"
     approximate: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag("approximate", self.approximate)
 
     @property
     def compiled_kind(self) -> int:

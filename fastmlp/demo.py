@@ -18,6 +18,7 @@ from .ladder.numpy_baseline import NumpyMLP
 from .layers import Dense, Input
 from .model import Sequential
 from .optimizers import Adam
+from .threads import available_cores, get_num_threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,12 +67,6 @@ class Outcome(NamedTuple):
         return first <= FIRST_AGREEMENT and last <= LAST_AGREEMENT
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 def blas() -> str:
     """Say which BLAS NumPy calls, and how many threads it may use."""
     details: Any = np.show_config(mode="dicts")
@@ -79,7 +74,7 @@ def blas() -> str:
     for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS"):
         if os.environ.get(variable):
             return f"BLAS {name}, {variable}={os.environ[variable]}"
-    return f"BLAS {name}, threads not limited, cores: {cores()}"
+    return f"BLAS {name}, threads not limited, cores: {available_cores()}"
 
 
 def network(seed: int, hidden: int) -> Sequential:
@@ -212,7 +207,7 @@ def run(
     _report(console, outcome, repeats)
     share, factor = f"{1 / outcome.factor:.1%}", f"{outcome.factor:.1f}"
     say(f"[bold]fastmlp took {share} of NumPy's time: {factor} times as fast.[/bold]")
-    say(f"fastmlp ran in 1 thread. NumPy: float32, preallocated arrays, {blas()}.")
+    say(f"fastmlp: at most {get_num_threads()} threads. NumPy: float32, preallocated arrays, {blas()}.")
     at_first, at_last = outcome.differences
     found = f"{at_first:.1e} in the first epoch, {at_last:.1e} in the last"
     if outcome.agrees:

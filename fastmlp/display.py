@@ -133,9 +133,11 @@ class Bar(Silent):
         self.done = self.samples
         self.logs = dict(logs)
         self.unwritten = partial(self.line, epoch, seconds, self.training_seconds, self.logs.copy())
-        if seconds > SLOW_EPOCH:
+        slow = seconds > SLOW_EPOCH
+        if slow:
             self.write()
-        if now >= self.next_draw:
+        if slow or now >= self.next_draw:
+            # a bar left as it was would be one of an earlier epoch below the line of this one
             self.draw()
 
     def close(self) -> None:

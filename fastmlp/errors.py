@@ -5,6 +5,10 @@ import math
 import numbers
 from collections.abc import Iterable
 
+import numpy as np
+
+FLOAT32_LARGEST = float(np.finfo(np.float32).max)
+
 
 class FastMLPError(Exception):
     """What all errors of this package's own share; wrong arguments raise ValueError and TypeError instead."""
@@ -45,8 +49,10 @@ def unknown_name(kind: str, name: object, valid: Iterable[str]) -> ValueError:
     return ValueError(f"unknown {kind} {name!r}{hint} Valid names: {', '.join(names)}")
 
 
-def finite_number(argument: str, value: object, *, at_least: float = -math.inf) -> float:
-    """Check that an argument is a finite real number and return it as a float.
+def finite_number(
+    argument: str, value: object, *, at_least: float = -math.inf, at_most: float = FLOAT32_LARGEST
+) -> float:
+    """Check that an argument is a real number that is finite in float32, and return it as a float.
 
     Parameters
     ----------
@@ -54,23 +60,34 @@ def finite_number(argument: str, value: object, *, at_least: float = -math.inf) 
         Its name, for the message.
     value : object
         What was given.
-    at_least : float
-        The smallest value allowed.
+    at_least, at_most : float
+        The smallest and the largest value allowed.
 
     Raises
     ------
     TypeError
         Not a real number (a bool is none).
     ValueError
-        NaN, infinite, or less than `at_least`.
+        NaN, infinite, too large for float32, less than `at_least` or more than `at_most`.
     """
-    allowed = "a finite number" if at_least == -math.inf else f"a finite number of at least {at_least:g}"
+    if at_most < FLOAT32_LARGEST:
+        allowed = f"a number from {at_least:g} to {at_most:g}"
+    else:
+        allowed = "a finite number" if at_least == -math.inf else f"a finite number of at least {at_least:g}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{argument} must be {allowed}, got {value!r} of type {type(value).__name__}")
     number = float(value)
-    if not math.isfinite(number) or number < at_least:
-        raise ValueError(f"{argument} must be {allowed}, got {number:g}")
+    if not max(at_least, -FLOAT32_LARGEST) <= number <= at_most:
+        large = " (float32 ends at 3.4e+38)" if FLOAT32_LARGEST < abs(number) < math.inf else ""
+        raise ValueError(f"{argument} must be {allowed}, got {number:g}{large}")
     return number
+
+
+def check_flag(argument: str, value: object) -> bool:
+    """Return a bool, or raise TypeError: a number in the place of an option is more likely a slip than a choice."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{argument} must be True or False, got {value!r} of type {type(value).__name__}")
+    return bool(value)
 
 
 def check_count(name: str, value: object) -> int:

@@ -1,5 +1,6 @@
 """Checks of what users hand over: nothing passes that a kernel could stumble on."""
 
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -20,17 +21,22 @@ def check_array(name: str, value: Any) -> NDArray[Any]:
     TypeError
         For objects, texts, dates and complex numbers.
     ValueError
-        For ragged nested lists.
+        For ragged nested lists, and for masked elements, whose values mean nothing.
     """
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} must have no masked elements; fill them or drop their rows first")
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a regular array of numbers: {error}") from None
     if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"{name} must hold real numbers, got dtype {array.dtype}; convert or encode it first, "
-            f"for example with {name}.astype('float32')"
-        )
+        if array.ndim == 0:
+            raise TypeError(f"{name} must be an array of real numbers, got {reprlib.repr(value)}")
+        if array.dtype.kind in "US":
+            how = f"encode texts as numbers first, for example with np.unique({name}, return_inverse=True)[1]"
+        else:
+            how = f"convert or encode it first, for example with {name}.astype('float32')"
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}; {how}")
     return array
 
 
@@ -42,8 +48,8 @@ def _surely_finite(array: NDArray[Any]) -> bool:
     return bool(np.dot(flat, flat) < LARGEST)
 
 
-def check_finite(name: str, array: NDArray[Any]) -> None:
-    """Raise ValueError if an element is NaN, infinite or too large for float32, saying where."""
+def check_finite(name: str, array: NDArray[Any], advice: str = "remove or impute such rows") -> None:
+    """Raise ValueError if an element is NaN, infinite or too large for float32, saying where and what would do."""
     if array.dtype.kind != "f" or array.size == 0 or _surely_finite(array):
         return
     rows = max(1, BLOCK_NUMBERS // max(1, array.size // len(array)))
@@ -55,15 +61,17 @@ def check_finite(name: str, array: NDArray[Any]) -> None:
             where = np.argwhere(~finite)[0]
             found = block[tuple(where)]
             where[0] += start
-            raise ValueError(
-                f"{name} must be finite in float32, got {found} at index {tuple(int(i) for i in where)}; "
-                "remove or impute such rows before training"
-            )
+            index = tuple(int(i) for i in where)
+            if np.isfinite(found):
+                advice = "scale the numbers down, for float32 ends at 3.4e+38"
+            raise ValueError(f"{name} must be finite in float32, got {found} at index {index}; {advice}")
 
 
 def check_x(x: Any, features: int | None) -> NDArray[Any]:
     """Return the features as a 2-D array of real finite numbers; ``features`` is what the model takes."""
     array = check_array("x", x)
+    if array.shape == (0,):
+        raise ValueError("x must have the shape (rows, features), got nothing: it is empty")
     if array.ndim != 2:
         hint = "; use x.reshape(-1, 1) for one feature or x.reshape(1, -1) for one row" if array.ndim == 1 else ""
         raise ValueError(f"x must have the shape (rows, features), got {array.shape}{hint}")
@@ -79,8 +87,8 @@ def check_y(y: Any, rows: int, units: int, loss: Loss) -> NDArray[np.float32]:
     """Return the targets as float32 (rows, columns), checked against the loss and the model's outputs."""
     array = check_array("y", y)
     if array.ndim == 0 or len(array) != rows:
-        got = "a single number" if array.ndim == 0 else f"{len(array)} rows"
-        raise ValueError(f"y must have as many rows as x: x has {rows}, y is {got}")
+        got = "is a single number" if array.ndim == 0 else f"has {len(array)} rows"
+        raise ValueError(f"y must have as many rows as x: x has {rows}, y {got}")
     columns = 1 if loss.sparse else units
     if array.shape not in ((rows, columns), *([(rows,)] if columns == 1 else [])):
         wanted = f"({rows},) with class numbers" if loss.sparse else f"({rows}, {units})"

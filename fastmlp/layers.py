@@ -3,13 +3,14 @@
 Once a model is built, its flat parameter buffer holds the weights and a layer reads and writes them there.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import activations, initializers, regularizers
-from .errors import NotBuiltError, check_count
+from .errors import NotBuiltError, check_count, check_flag
 from .inputs import check_array, check_finite
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Dense:
     ) -> None:
         self.units = check_count("units", units)
         self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
+        self.use_bias = check_flag("use_bias", use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
@@ -88,6 +89,7 @@ class Dense:
         if name is not None and (not isinstance(name, str) or not name):
             raise TypeError(f"name must be a text that is not empty, got {name!r}")
         self.name = name
+        self._inputs: int | None = None
         self._own: Weights | None = None
         self._plan: Plan | None = None
         self._index = -1
@@ -104,9 +106,11 @@ class Dense:
 
     def build(self, inputs: int, generator: np.random.Generator) -> None:
         """Draw initial weights for ``inputs`` features."""
-        self._own = [self.kernel_initializer((inputs, self.units), generator)]
+        weights = [self.kernel_initializer((inputs, self.units), generator)]
         if self.use_bias:
-            self._own.append(self.bias_initializer((self.units,), generator))
+            weights.append(self.bias_initializer((self.units,), generator))
+        self._inputs = inputs
+        self._own = weights  # both or none, should an initializer raise
 
     def attach(self, plan: "Plan", index: int) -> None:
         """Move the weights into a plan's parameter buffer, as its dense layer ``index``."""
@@ -136,8 +140,11 @@ class Dense:
             kernel, bias = self._plan.read_dense(self._index)
             return [kernel, bias] if self.use_bias else [kernel]
         if self._own is None:
-            raise NotBuiltError(f"layer {self.name!r} has no weights yet: build the model, or give it an Input")
+            raise self._not_built()
         return [weight.copy() for weight in self._own]
+
+    def _not_built(self) -> NotBuiltError:
+        return NotBuiltError(f"layer {self.name!r} has no weights yet: build the model, or give it an Input")
 
     def set_weights(self, weights: Any) -> None:
         """Replace the weights.
@@ -149,16 +156,18 @@ class Dense:
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             When the number of arrays or a shape is not right, or a number is not finite; nothing is changed.
         """
         shapes = [weight.shape for weight in self.get_weights()]
+        if not isinstance(weights, Iterable):
+            raise TypeError(f"weights of layer {self.name!r} must be a list of arrays, got {weights!r}")
         given = [check_array(f"weights of layer {self.name!r}", weight) for weight in weights]
         if [array.shape for array in given] != shapes:
             got = [array.shape for array in given]
             raise ValueError(f"weights of layer {self.name!r} must have the shapes {shapes}, got {got}")
         for array in given:
-            check_finite(f"weights of layer {self.name!r}", array)
+            check_finite(f"weights of layer {self.name!r}", array, "set finite numbers")
         arrays = [np.array(array, np.float32) for array in given]
         if self._plan is not None:
             self._plan.write_dense(self._index, arrays[0], arrays[1] if self.use_bias else None)
@@ -166,5 +175,13 @@ class Dense:
             self._own = arrays
 
     def count_params(self) -> int:
-        """Return the number of weights."""
-        return sum(weight.size for weight in self.get_weights())
+        """Return the number of weights.
+
+        Raises
+        ------
+        NotBuiltError
+            When there are none yet.
+        """
+        if self._inputs is None:
+            raise self._not_built()
+        return (self._inputs + self.use_bias) * self.units

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import check_flag, finite_number
 from .kernels import vmath
 from .kernels.jit import kernel, scalar
 from .names import find
@@ -362,8 +363,8 @@ class Huber(Loss):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.delta) and self.delta > 0):
-            raise ValueError(f"delta must be a positive number, got {self.delta!r}")
+        if not np.float32(finite_number("delta", self.delta)) > 0:
+            raise ValueError(f"delta must be a positive number in float32, got {self.delta!r}")
 
     @property
     def parameter(self) -> float:
@@ -397,8 +398,8 @@ class _SmoothedCrossentropy(Loss):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing <= 1:
-            raise ValueError(f"label_smoothing must be a number from 0 to 1, got {self.label_smoothing!r}")
+        check_flag("from_logits", self.from_logits)
+        finite_number("label_smoothing", self.label_smoothing, at_least=0, at_most=1)
 
     @property
     def parameter(self) -> float:
@@ -440,6 +441,9 @@ class SparseCategoricalCrossentropy(Loss):
     logits_of = "softmax"
     logits_kind = SPARSE_LOGITS
     from_logits: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag("from_logits", self.from_logits)
 
 
 ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "logcosh": "log_cosh"}

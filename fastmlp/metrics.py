@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import unknown_name
+from .errors import finite_number, unknown_name
 from .kernels.jit import kernel
 from .rows import paired_rows
 
@@ -21,10 +21,10 @@ BINARY, CATEGORICAL, SPARSE, TOP_K, SPARSE_TOP_K, SQUARED, ABSOLUTE, R2_KIND = r
 
 
 @kernel
-def _top_k_hits(outputs: Buffer, targets: Buffer, rows: int, columns: int, sparse: bool, k: int) -> int:
+def _top_k_hits(outputs: Buffer, targets: Buffer, rows: int, columns: int, sparse: bool, k: int, argmax: bool) -> int:
     """Count the rows whose true class has fewer than k classes above it.
 
-    An equal output counts as above when its index is lower, as in a stable sort; with k = 1 this is argmax.
+    An equal output is not above (Keras' in_top_k), but with ``argmax`` it is where its index is lower.
     """
     hits = 0
     for row in range(rows):
@@ -40,7 +40,7 @@ def _top_k_hits(outputs: Buffer, targets: Buffer, rows: int, columns: int, spars
         above = 0
         for j in range(columns):
             other = outputs[start + j]
-            if other > own or (other == own and j < label):
+            if other > own or (argmax and other == own and j < label):
                 above += 1
         if above < k and own == own:
             hits += 1
@@ -75,7 +75,8 @@ def metric_update(
     total = np.float64(0)
     if kind == BINARY:
         for i in range(size):
-            if (outputs[i] > parameter) == (targets[i] > 0.5):
+            decision = np.float32(1) if outputs[i] > parameter else np.float32(0)
+            if decision == targets[i]:
                 total += 1
         sums[first] += total
         sums[first + 1] += size
@@ -97,14 +98,15 @@ def metric_update(
                 sums[at + 2] += difference * difference
     else:
         sparse = kind == SPARSE or kind == SPARSE_TOP_K
-        k = int(parameter) if (kind == TOP_K or kind == SPARSE_TOP_K) else 1
-        sums[first] += _top_k_hits(outputs, targets, rows, columns, sparse, k)
+        argmax = kind == CATEGORICAL or kind == SPARSE
+        k = 1 if argmax else int(parameter)
+        sums[first] += _top_k_hits(outputs, targets, rows, columns, sparse, k, argmax)
         sums[first + 1] += rows
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure over all rows of an epoch; ``display_name`` is its key in the history."""
+    """A figure over all rows of an epoch; ``name`` is its key in the history, unless it was given by another one."""
 
     kind: ClassVar[int]
     name: ClassVar[str]
@@ -137,11 +139,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class BinaryAccuracy(Metric):
-    """Share of outputs on the right side of ``threshold``."""
+    """Share of targets that equal 1 where the output is above ``threshold``, else 0."""
 
     kind = BINARY
     name = "binary_accuracy"
     threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        finite_number("threshold", self.threshold)
 
     @property
     def parameter(self) -> float:
@@ -173,7 +178,7 @@ def _positive(k: int) -> None:
 
 @dataclass(frozen=True)
 class TopKCategoricalAccuracy(Metric):
-    """Share of rows whose true class is among the ``k`` largest outputs."""
+    """Share of rows whose true class is among the ``k`` largest outputs; all that tie with the k-th are."""
 
     kind = TOP_K
     name = "top_k_categorical_accuracy"
@@ -287,8 +292,8 @@ def check(identifier: str | Metric) -> str | Metric:
 def resolve(identifier: str | Metric, *, sparse: bool, columns: int) -> tuple[str, Metric]:
     """Return the history key and the metric for a name, given targets and the number of outputs.
 
-    ``accuracy`` is binary for one output, sparse for class numbers, else categorical, as in Keras;
-    ``top_k_accuracy`` likewise.
+    ``accuracy`` is sparse for class numbers, else binary for one output, else categorical, as in Keras;
+    ``top_k_accuracy`` is sparse or categorical.
 
     Raises
     ------
@@ -309,13 +314,27 @@ def resolve(identifier: str | Metric, *, sparse: bool, columns: int) -> tuple[st
     return identifier, TABLE[ALIASES.get(identifier, identifier)]()
 
 
+def _pair(y_true: Any, y_pred: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both as float64 arrays of one shape; (n,) and (n, 1) fit, as the outputs of a model do."""
+    true, predicted = np.atleast_1d(np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64))
+    if true.ndim + predicted.ndim == 3 and true.shape[0] == predicted.shape[0] and true.size == predicted.size:
+        true, predicted = true.reshape(-1), predicted.reshape(-1)
+    if true.shape != predicted.shape:
+        raise ValueError(
+            f"y_true has shape {true.shape} and y_pred {predicted.shape}; they must be the same, or (n,) and (n, 1)"
+        )
+    if true.size == 0:
+        raise ValueError("y_true is empty; a mean needs at least one number")
+    return true, predicted
+
+
 def mean_squared_error(y_true: Any, y_pred: Any) -> float:
     """Return the mean of ``(y_true - y_pred)^2`` over all elements, in float64.
 
     Parameters
     ----------
     y_true, y_pred : array_like
-        Numbers of one shape.
+        Numbers of one shape; (n,) and (n, 1) fit.
 
     Raises
     ------
@@ -327,11 +346,7 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> float:
     >>> mean_squared_error([1, 2, 3], [1, 2, 5])
     1.3333333333333333
     """
-    true, predicted = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
-    if true.shape != predicted.shape:
-        raise ValueError(f"y_true has shape {true.shape} and y_pred {predicted.shape}; they must be the same")
-    if true.size == 0:
-        raise ValueError("y_true is empty; a mean needs at least one number")
+    true, predicted = _pair(y_true, y_pred)
     return float(np.mean((true - predicted) ** 2))
 
 
@@ -341,7 +356,5 @@ def root_mean_squared_error(y_true: Any, y_pred: Any) -> float:
     This is scikit-learn's definition for several outputs. The arguments and errors are those of
     :func:`mean_squared_error`.
     """
-    true, predicted = np.asarray(y_true, np.float64), np.asarray(y_pred, np.float64)
-    if true.shape == predicted.shape and true.ndim > 1 and true.size:
-        return float(np.mean(np.sqrt(np.mean((true - predicted) ** 2, axis=0))))
-    return float(np.sqrt(mean_squared_error(true, predicted)))
+    true, predicted = _pair(y_true, y_pred)
+    return float(np.mean(np.sqrt(np.mean((true - predicted) ** 2, axis=0))))

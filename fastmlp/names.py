@@ -44,9 +44,14 @@ def find(
         instance: T = identifier
         return instance
     if not isinstance(identifier, str):
+        called = getattr(identifier, "__name__", None)
+        if isinstance(identifier, type) and issubclass(identifier, base):
+            hint = f"; did you mean {called}()?"
+        else:
+            hint = f"; did you mean {called!r}?" if called in table else ""
         raise TypeError(
             f"{kind} must be a name or an instance such as {example}, got {identifier!r} "
-            f"of type {type(identifier).__name__}"
+            f"of type {type(identifier).__name__}{hint}"
         )
     names = aliases or {}
     name = names.get(identifier, identifier)

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import FLOAT32_LARGEST as LARGEST
+from .errors import check_flag
 from .kernels.jit import kernel
 from .names import find
 
@@ -220,9 +222,6 @@ def _check(name: str, value: Any, low: float, high: float, *, below: bool = Fals
         raise ValueError(f"{name} must be a number with {bounds}, got {value!r}")
 
 
-LARGEST = float(np.finfo(np.float32).max)
-
-
 @dataclass
 class Optimizer:
     """How gradients change parameters. ``learning_rate`` may be changed between calls of ``fit``.
@@ -305,6 +304,7 @@ class SGD(Optimizer):
         """Raise ValueError for a setting out of its range."""
         super().check()
         _check("momentum", self.momentum, 0, 1)
+        check_flag("nesterov", self.nesterov)
 
     @property
     def slots(self) -> int:
@@ -317,7 +317,11 @@ class SGD(Optimizer):
 
 @dataclass
 class Adam(Optimizer):
-    """Adam, and AMSGrad."""
+    """Adam, and AMSGrad.
+
+    ``epsilon`` is added as in Keras, to the root of the uncorrected second moment ("epsilon hat" in the paper);
+    PyTorch adds it after the correction of the bias, which is a smaller epsilon in the first steps.
+    """
 
     kind = ADAM_KIND
     name = "adam"
@@ -333,6 +337,7 @@ class Adam(Optimizer):
         _check("beta_1", self.beta_1, 0, 1, below=True)
         _check("beta_2", self.beta_2, 0, 1, below=True)
         _check("epsilon", self.epsilon, 0, LARGEST)
+        check_flag("amsgrad", self.amsgrad)
 
     @property
     def slots(self) -> int:
@@ -349,7 +354,7 @@ class AdamW(Adam):
 
     name = "adamw"
 
-    weight_decay: float | None = field(default=0.004, kw_only=True)
+    weight_decay: float | None = 0.004  # the second argument, as in Keras
 
 
 @dataclass
@@ -370,6 +375,7 @@ class RMSprop(Optimizer):
         _check("rho", self.rho, 0, 1, below=True)
         _check("momentum", self.momentum, 0, 1)
         _check("epsilon", self.epsilon, 0, LARGEST)
+        check_flag("centered", self.centered)
 
     @property
     def slots(self) -> int:

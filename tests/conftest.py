@@ -2,6 +2,7 @@ import naive
 import numpy as np
 import pytest
 
+from fastmlp import threads
 from fastmlp.kernels.jit import JIT_DISABLED
 
 
@@ -40,3 +41,9 @@ def to_twin(model):
 def twin():
     """Makes a model's float64 twin: a list of naive.Layer."""
     return to_twin
+
+
+@pytest.fixture(autouse=True)
+def _same_threads_afterwards(monkeypatch):
+    """What a test says about threads ends with it."""
+    monkeypatch.setattr(threads._pool, "chosen", threads._pool.chosen)

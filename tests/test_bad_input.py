@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
 
-from fastmlp import Dense, Input, Sequential, losses, metrics, optimizers
+from fastmlp import (
+    Dense,
+    Input,
+    Sequential,
+    activations,
+    initializers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+)
 from fastmlp.errors import NotBuiltError, NotCompiledError
 
 ROWS = 6
@@ -48,16 +58,17 @@ BAD_X = {
     "flat": (np.ones(ROWS), ValueError, "x |(6,)|reshape"),
     "cube": (np.ones((ROWS, 3, 1)), ValueError, "x |(6, 3, 1)"),
     "number": (1.0, ValueError, "x |()"),
-    "empty_list": ([], ValueError, "x "),
-    "none": (None, TypeError, "x |object"),
-    "nan": (changed(X, NAN), ValueError, "x |nan|(1, 1)"),
+    "empty_list": ([], ValueError, "x |empty"),
+    "none": (None, TypeError, "x |got None"),
+    "masked": (np.ma.masked_greater(X, 1), ValueError, "x |masked"),
+    "nan": (changed(X, NAN), ValueError, "x |nan|(1, 1)|impute such rows"),
     "infinite": (changed(X, INF, (4, 2)), ValueError, "x |inf|(4, 2)"),
     "minus_infinite": (changed(X, -INF, (0, 0)), ValueError, "x |-inf|(0, 0)"),
     "nan_float32": (changed(X, NAN).astype(np.float32), ValueError, "x |nan|(1, 1)"),
     "nan_float16": (changed(X, NAN).astype(np.float16), ValueError, "x |nan|(1, 1)"),
-    "too_big": (changed(X, 1e39), ValueError, "x |float32|1e+39|(1, 1)"),
+    "too_big": (changed(X, 1e39), ValueError, "x |float32|1e+39|(1, 1)|scale"),
     "objects": (X.astype(object), TypeError, "x |object"),
-    "texts": (X.astype(str), TypeError, "x |<U"),
+    "texts": (X.astype(str), TypeError, "x |<U|np.unique(x"),
     "complex": (X.astype(complex), TypeError, "x |complex128"),
     "dates": (X.astype("datetime64[s]"), TypeError, "x |datetime64"),
     "ragged": ([[1.0, 2.0, 3.0], [4.0]], ValueError, "x "),
@@ -110,12 +121,13 @@ BAD_Y = {
     "too_wide": ("mse", np.ones((ROWS, 3)), ValueError, "y |(6, 2)|(6, 3)"),
     "one_column": ("mse", np.ones((ROWS, 1)), ValueError, "y |(6, 2)|(6, 1)"),
     "cube": ("mse", np.ones((ROWS, 2, 1)), ValueError, "y |(6, 2)|(6, 2, 1)"),
-    "none": ("mse", None, TypeError, "y |object"),
+    "none": ("mse", None, TypeError, "y |got None"),
+    "masked": ("mse", np.ma.masked_greater(Y, 1), ValueError, "y |masked"),
     "nan": ("mse", changed(Y, NAN), ValueError, "y |nan|(1, 1)"),
     "infinite": ("mse", changed(Y, INF), ValueError, "y |inf|(1, 1)"),
     "too_big": ("mse", changed(Y, -1e39), ValueError, "y |float32|-1e+39"),
     "objects": ("mse", Y.astype(object), TypeError, "y |object"),
-    "texts": ("sparse_categorical_crossentropy", ["a"] * ROWS, TypeError, "y |<U1"),
+    "texts": ("sparse_categorical_crossentropy", ["a"] * ROWS, TypeError, "y |<U1|np.unique(y"),
     "complex": ("mse", Y.astype(complex), TypeError, "y |complex"),
     "ragged": ("mse", [[1.0, 2.0], [3.0]] * 3, ValueError, "y "),
     "class_too_large": ("sparse_categorical_crossentropy", CLASSES + 1, ValueError, "y |0 to 1|2"),
@@ -166,7 +178,7 @@ BAD_WEIGHTS = {
     "infinite": ([1, 1, INF, 1, 1, 1], ValueError, "inf"),
     "texts": (["1"] * ROWS, TypeError, "<U1"),
     "objects": (np.ones(ROWS, object), TypeError, "object"),
-    "class_weights": ({0: 1.0, 1: 2.0}, TypeError, "object"),
+    "class_weights": ({0: 1.0, 1: 2.0}, TypeError, "array|{0: 1.0, 1: 2.0}"),
 }
 
 
@@ -484,6 +496,30 @@ def test_bad_weights_of_a_layer():
         refuses(network(), ValueError, layer, lambda model, weights=weights: model.layers[0].set_weights(weights))
 
 
+@pytest.mark.parametrize("weights", [None, 3])
+def test_weights_of_a_layer_that_are_no_list(weights):
+    refuses(
+        network(),
+        TypeError,
+        f"weights of layer 'dense_1'|list of arrays|{weights}",
+        lambda model: model.layers[1].set_weights(weights),
+    )
+
+
+def test_advice_for_weights_is_not_about_rows():
+    model = network()
+    with pytest.raises(ValueError, match=r"finite.*\(0, 0\)") as caught:
+        model.layers[0].set_weights([np.full((3, 4), NAN), np.zeros(4)])
+    assert "rows" not in str(caught.value)
+
+
+def test_an_initializer_that_raises_leaves_a_layer_without_weights():
+    layer = Dense(2, bias_initializer="orthogonal")
+    with pytest.raises(ValueError, match="orthogonal"):
+        Sequential([Input(shape=(3,)), layer])
+    assert not layer.built
+
+
 @pytest.mark.parametrize("value", [["a", "b"], [1j, 2j], [None, None]], ids=["texts", "complex", "objects"])
 def test_weights_that_are_no_real_numbers(value):
     model = network()
@@ -547,10 +583,40 @@ def test_a_setting_spoilt_after_compile(value):
         (lambda: losses.Huber(delta=NAN), "delta"),
         (lambda: losses.BinaryCrossentropy(label_smoothing=1.5), "label_smoothing"),
         (lambda: losses.CategoricalCrossentropy(label_smoothing=-0.1), "label_smoothing"),
+        (lambda: losses.Huber(delta=1e-60), "delta"),
+        (lambda: losses.Huber(delta=1e60), "delta"),
+        (lambda: losses.CategoricalCrossentropy(label_smoothing=NAN), "label_smoothing"),
+        (lambda: metrics.BinaryAccuracy(threshold=NAN), "threshold"),
+        (lambda: activations.ELU(alpha=1e60), "alpha must be a finite number.*float32"),
+        (lambda: regularizers.L2(1e60), "l2 must be a finite number.*float32"),
+        (lambda: initializers.Constant(-1e60), "value must be a finite number.*float32"),
         (lambda: metrics.TopKCategoricalAccuracy(k=0), "k must"),
         (lambda: metrics.SparseTopKCategoricalAccuracy(k=2.5), "k must"),
     ],
 )
 def test_bad_settings_of_losses_and_metrics(make, name):
     with pytest.raises(ValueError, match=name):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: losses.Huber(delta="1"), "delta must be a finite number, got '1'"),
+        (lambda: losses.Huber(delta=True), "delta must be"),
+        (lambda: losses.CategoricalCrossentropy(label_smoothing="1"), "label_smoothing must be a number from 0 to 1"),
+        (lambda: metrics.BinaryAccuracy(threshold="1"), "threshold"),
+        # the first argument is not the smoothing
+        (lambda: losses.BinaryCrossentropy(0.1), "from_logits must be True or False, got 0.1"),
+        (lambda: losses.CategoricalCrossentropy(from_logits="no"), "from_logits"),
+        (lambda: losses.SparseCategoricalCrossentropy(0.1), "from_logits"),
+        (lambda: activations.GELU(approximate="tanh"), "approximate"),
+        (lambda: optimizers.SGD(nesterov=0.9), "nesterov"),
+        (lambda: optimizers.Adam(amsgrad="no"), "amsgrad"),
+        (lambda: optimizers.RMSprop(centered=1), "centered"),
+        (lambda: Dense(1, use_bias="no"), "use_bias"),
+    ],
+)
+def test_settings_of_another_type(make, name):
+    with pytest.raises(TypeError, match=name):
         make()

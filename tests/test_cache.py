@@ -19,12 +19,32 @@ shuffle(order, np.uint64(1), np.uint64(0))
 print(sorted(order.tolist()) == [0, 1, 2, 3, 4], len(shuffle.stats.cache_hits))
 """
 
+# Every activation and both forms of a loss, once called from Python before the training and once not.
+BITS = """
+import sys
+import numpy as np
+from fastmlp import Dense, Input, Sequential, activations, losses
+x = np.random.default_rng(0).normal(size=(50, 9)).astype(np.float32)
+if len(sys.argv) > 1:
+    for kind in activations.TABLE.values():
+        kind()(x)
+    losses.MeanSquaredError()(x, x)
+bits = []
+for name in activations.TABLE:
+    model = Sequential([Input(shape=(9,)), Dense(20, activation=name), Dense(4, activation="softmax")], seed=3)
+    for loss, y in (("sparse_categorical_crossentropy", np.arange(50) % 4), ("mse", x[:, :4])):
+        model.compile("adam", loss)
+        bits += [repr(model.fit(x, y, verbose=0).history), *(w.tobytes().hex() for w in model.get_weights())]
+print(bits)
+"""
+
 jit_only = pytest.mark.skipif(JIT_DISABLED, reason="nothing is compiled")
 
 
-def run(folder: Path | str, **more: str) -> str:
+def run(folder: Path | str, *arguments: str, program: str = PROGRAM, **more: str) -> str:
     environment = {**os.environ, "FASTMLP_CACHE_DIR": str(folder), **more}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
@@ -48,6 +68,14 @@ def test_second_process_hits_and_damage_is_a_miss(tmp_path):
         assert run(folder) == "True 0"
         assert run(folder) == "True 1", "the damaged entry was replaced"
     assert not list(folder.glob("*.tmp"))
+
+
+@jit_only
+def test_compiling_and_loading_give_the_same_bits(tmp_path):
+    folder = tmp_path / "kernels"
+    cold = run(folder, program=BITS)
+    assert run(folder, program=BITS) == cold
+    assert run(folder, "kernels from Python first", program=BITS) == cold
 
 
 @jit_only

@@ -89,6 +89,21 @@ def test_the_bar_leaves_a_line_for_each_slow_epoch(clock):
     assert "ETA 1.00 s" in text
 
 
+def test_the_bar_below_the_line_of_an_epoch_is_of_that_epoch(clock):
+    bar, stream = terminal_bar()
+    bar.begin(5, 1000)
+    for epoch in range(2):
+        bar.epoch_begin(epoch)
+        bar.next_draw = float("inf")  # as on a terminal that is slow to draw
+        clock.now += 1.0
+        bar.epoch_end(epoch, {"loss": 2.0 - epoch})
+    drawn = stream.getvalue().rpartition("Epoch 2/5  1.00 s  loss: 1.000")[2]
+    assert "Epoch 2/5" in drawn
+    assert "1,000/1,000" in drawn
+    assert "ETA 3.00 s" in drawn
+    bar.close()
+
+
 def test_the_bar_leaves_only_the_last_line_of_fast_epochs_and_is_seldom_drawn(clock):
     bar, stream = terminal_bar()
     run(bar, clock, 1000, 0.001)
@@ -109,7 +124,7 @@ def test_a_bar_that_is_slow_to_draw_is_drawn_less_often(clock, monkeypatch):
         return picture(seconds)
 
     monkeypatch.setattr(bar, "picture", slow)
-    run(bar, clock, 100, 1.0)
+    run(bar, clock, 100, 0.3)
     assert len(drawn) <= 8
 
 

@@ -13,6 +13,7 @@ import fastmlp
 from fastmlp import __main__ as command_line
 from fastmlp import demo
 from fastmlp.kernels import cache, jit
+from fastmlp.threads import available_cores, get_num_threads
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,7 +36,7 @@ def test_info_in_a_process():
     done = run("info")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    for text in (fastmlp.__version__, "numba", "llvmlite", "1 (kernels run serially)"):
+    for text in (fastmlp.__version__, "numba", "llvmlite", "threading layer", f"at most {get_num_threads()}"):
         assert text in done.stdout
     assert f"{jit.SIMD_WIDTH} float32 lanes" in done.stdout
     assert str(cache.cache_folder() or "none") in done.stdout
@@ -142,12 +143,7 @@ def test_info_without_cache_folder(monkeypatch):
 
 
 def test_cores():
-    assert 1 <= demo.cores() <= os.cpu_count()
-
-
-def test_cores_without_affinity(monkeypatch):
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    assert demo.cores() == os.cpu_count()
+    assert 1 <= available_cores() <= os.cpu_count()
 
 
 def test_blas_names_the_variable_that_limits_it(monkeypatch):
@@ -183,14 +179,24 @@ def test_processor_elsewhere(monkeypatch):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--epochs", "0"], ["--epochs", "many"], ["--seed", "-1"], ["--seed", str(2**64)]],
+    [
+        ["--epochs", "0"],
+        ["--epochs", "many"],
+        ["--epochs", "2.5"],
+        ["--seed", "x"],
+        ["--seed", "-1"],
+        ["--seed", str(2**64)],
+    ],
     ids=" ".join,
 )
 def test_invalid_demo_arguments(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         command_line.main(["demo", *arguments])
     assert stop.value.code == 2
-    assert arguments[0] in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert arguments[0] in printed
+    assert "must be a whole number" in printed
+    assert arguments[1] in printed
 
 
 def test_no_command_prints_the_help(capsys):
@@ -198,6 +204,20 @@ def test_no_command_prints_the_help(capsys):
     printed = capsys.readouterr().out
     assert "demo" in printed
     assert "info" in printed
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("demo", "Train on handwritten digits, and time the same training in NumPy."),
+        ("info", "Print versions, the processor, and where compiled kernels are kept."),
+    ],
+)
+def test_a_command_explains_itself(command, text, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main([command, "--help"])
+    assert stop.value.code == 0
+    assert text in " ".join(capsys.readouterr().out.split())
 
 
 def test_output_is_ascii_for_terminals_that_know_no_more():
@@ -217,3 +237,32 @@ def test_help_loads_no_compiler(monkeypatch):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.stdout.endswith("False\n")
+
+
+@pytest.mark.skipif(jit.JIT_DISABLED, reason="nothing is compiled")
+def test_warmup_fills_the_cache(tmp_path):
+    environment = {**os.environ, "FASTMLP_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "fastmlp", "warmup"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Compiling training and evaluation\n")
+    assert "Kernels are ready" in done.stdout
+    code = (
+        "import numpy as np, fastmlp\n"
+        "from fastmlp.engine.epoch import run_steps\n"
+        "m = fastmlp.Sequential([fastmlp.Dense(3, 'relu'), fastmlp.Dense(2, 'softmax')])\n"
+        "m.compile('adam', 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
+        "m.fit(np.ones((9, 4)), np.zeros(9), verbose=0); m.predict(np.ones((2, 4)))\n"
+        "print(sum(run_steps.stats.cache_misses.values()), sum(run_steps.stats.cache_hits.values()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "0 1\n"
+
+
+def test_warmup_without_compiler_or_cache(monkeypatch, capsys):
+    monkeypatch.setattr("fastmlp.kernels.jit.JIT_DISABLED", True)
+    assert command_line.main(["warmup"]) == 1
+    assert "nothing to compile" in capsys.readouterr().out
+    monkeypatch.setattr("fastmlp.kernels.jit.JIT_DISABLED", False)
+    monkeypatch.setattr("fastmlp.kernels.cache.cache_folder", lambda: None)
+    assert command_line.main(["warmup"]) == 1
+    assert "no cache folder can be used" in capsys.readouterr().out

@@ -42,6 +42,27 @@ def test_top_k(k):
     assert metrics.TopKCategoricalAccuracy(k)(ONE_HOT, OUTPUTS) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_classes_that_tie_with_the_k_th_are_among_the_top_k(k):
+    outputs = np.array([[0.5, 0.5, 0], [0.5, 0.5, 0], [0.2, 0.2, 0.6], [1 / 3, 1 / 3, 1 / 3]])
+    labels = np.array([0, 1, 1, 2])
+    expected = naive.METRICS["sparse_top_k_categorical_accuracy"](labels, outputs, k)
+    assert metrics.SparseTopKCategoricalAccuracy(k)(labels, outputs) == expected == (0.75 if k == 1 else 1)
+    assert metrics.TopKCategoricalAccuracy(k)(np.eye(3)[labels], outputs) == expected
+
+
+def test_of_equal_outputs_the_first_is_the_answer():
+    outputs, labels = [[0.5, 0.5, 0], [0.5, 0.5, 0]], [0, 1]
+    assert metrics.SparseCategoricalAccuracy()(labels, outputs) == 0.5
+    assert metrics.CategoricalAccuracy()(np.eye(3)[labels], outputs) == 0.5
+
+
+@pytest.mark.parametrize("y", [[0.7, 0.2, 1.0, 0.0], [-1.0, 1.0, -1.0, 1.0], [0, 1, 0, 1]])
+def test_binary_accuracy_compares_targets_as_they_are(y):
+    outputs = np.array([0.9, 0.8, 0.1, 0.2])
+    assert metrics.BinaryAccuracy()(y, outputs) == naive.METRICS["binary_accuracy"](np.array(y), outputs)
+
+
 def test_threshold():
     assert metrics.BinaryAccuracy(threshold=0.3)([0, 1, 1], [0.2, 0.4, 0.1]) == pytest.approx(2 / 3)
 
@@ -64,6 +85,22 @@ def test_plain_functions_equal_scikit_learns(columns):
     assert metrics.mean_squared_error(y, p) == pytest.approx(reference.mean_squared_error(y, p))
     assert metrics.root_mean_squared_error(y, p) == pytest.approx(reference.root_mean_squared_error(y, p))
     assert metrics.mean_squared_error(y.tolist(), p.tolist()) == pytest.approx(reference.mean_squared_error(y, p))
+
+
+@pytest.mark.parametrize("shapes", [((9,), (9, 1)), ((9, 1), (9,)), ((1,), (1, 1))], ids=str)
+def test_plain_functions_take_the_outputs_of_a_model(shapes):
+    y, p = (GENERATOR.normal(size=shape) for shape in shapes)
+    for name in ("mean_squared_error", "root_mean_squared_error"):
+        value = getattr(metrics, name)(y, p)
+        assert value == pytest.approx(getattr(reference, name)(y, p), rel=1e-12)
+
+
+@pytest.mark.parametrize("shapes", [((3,), (1, 3)), ((3,), (3, 2)), ((3, 1), (3, 1, 1)), ((3,), (3, 1, 1))], ids=str)
+def test_plain_functions_refuse_shapes_that_do_not_fit(shapes):
+    y, p = map(np.ones, shapes)
+    for function in (metrics.mean_squared_error, metrics.root_mean_squared_error):
+        with pytest.raises(ValueError, match="they must be the same"):
+            function(y, p)
 
 
 def test_plain_functions_on_lists():

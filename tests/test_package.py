@@ -1,5 +1,6 @@
 """The package as a whole: imports, names, metadata, and what the README says."""
 
+import ast
 import importlib
 import re
 import subprocess
@@ -25,6 +26,48 @@ def test_import_loads_nothing_heavy():
     heavy = ("numba", "llvmlite", "scipy", "rich", "sklearn", "safetensors")
     done = python(f"import sys, fastmlp; print([name for name in {heavy} if name in sys.modules])")
     assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
+# docs/design.md, "Floors"; a module that is on none of these is at the top.
+FLOORS = {
+    "kernels": 1,
+    **dict.fromkeys(
+        (
+            "activations", "errors", "initializers", "inputs", "layers", "losses", "metrics", "names", "optimizers",
+            "regularizers", "rows", "schedules", "seeds", "threads",
+        ),
+        2,
+    ),
+    "engine": 3,
+}  # fmt: skip
+TOP = 4
+SOURCES = sorted((ROOT / "fastmlp").rglob("*.py"))
+
+
+def imports(tree):
+    """What a module imports when it runs: absolute names, and those of the package with a leading dot."""
+    if isinstance(tree, ast.If) and ast.unparse(tree.test) == "TYPE_CHECKING":
+        return
+    if isinstance(tree, ast.Import):
+        yield from (name.name for name in tree.names)
+    elif isinstance(tree, ast.ImportFrom):
+        module = [tree.module] if tree.module else [name.name for name in tree.names]
+        yield from (f"{'.' * tree.level}{name}" for name in module)
+    for child in ast.iter_child_nodes(tree):
+        yield from imports(child)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT / "fastmlp").as_posix())
+def test_imports_only_go_down(path):
+    place = path.relative_to(ROOT / "fastmlp").with_suffix("").parts
+    folders = len(place) - 1
+    for name in imports(ast.parse(path.read_text(encoding="utf-8"))):
+        dots = len(name) - len(name.lstrip("."))
+        if dots == 0:
+            assert place[0] == "kernels" or name.split(".")[0] not in ("numba", "llvmlite"), f"{name} is for kernels"
+        elif dots == folders + 1:
+            other = name.lstrip(".").split(".")[0]
+            assert FLOORS.get(other, TOP) <= FLOORS.get(place[0], TOP), f"{name} is above"
 
 
 def test_all_names_resolve():
@@ -78,6 +121,7 @@ def test_readme_code_runs(number, capsys):
         ("Losses", "losses"),
         ("Optimizers", "optimizers"),
         ("Metrics", "metrics"),
+        ("Initializers", "initializers"),
         ("Regularizers", "regularizers"),
     ],
 )
