@@ -11,14 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from fastmlp.ladder.threads import VARIABLES
+
 HERE = Path(__file__).parent
-THREAD_VARIABLES = (
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 # set in the environment, these can slow one side down, so the report names them
 OVERRIDES = ("OPENBLAS_", "MKL_", "NPY_DISABLE_CPU_FEATURES", "NUMBA_", "FASTMLP_")
 HEADINGS = {
@@ -32,7 +27,7 @@ HEADINGS = {
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="fastmlp against NumPy")
     parser.add_argument("--quick", action="store_true", help="few rounds: a first look, with more noise")
-    parser.add_argument("--threads", type=int, default=1, help="threads of NumPy's BLAS (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, help="of fastmlp and of NumPy's BLAS (default: 1)")
     parser.add_argument("--only", metavar="EXPRESSION", help="pytest's -k, such as 'coffee or adam'")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also keep pytest-benchmark's data")
     options = parser.parse_args()
@@ -48,13 +43,11 @@ def conditions(report: dict[str, Any], threads: int) -> str:
     from fastmlp import __version__
 
     overrides = sorted(
-        f"{name}={value}"
-        for name, value in os.environ.items()
-        if name.startswith(OVERRIDES) and name not in THREAD_VARIABLES
+        f"{name}={value}" for name, value in os.environ.items() if name.startswith(OVERRIDES) and name not in VARIABLES
     )
     lines = [
         f"- CPU: {cpu}",
-        f"- threads of NumPy's BLAS: {threads}",
+        f"- threads of fastmlp and of NumPy's BLAS: {threads}",
         f"- fastmlp {__version__}, Python {platform.python_version()}, {versions}",
         f"- overrides in the environment: {', '.join(overrides) or 'none'}",
         f"- date: {datetime.now().astimezone():%Y-%m-%d}",
@@ -87,7 +80,7 @@ def tables(report: dict[str, Any]) -> str:
 
 def main() -> int:
     options = arguments()
-    for name in THREAD_VARIABLES:  # read when NumPy is imported, which happens below
+    for name in VARIABLES:  # read when NumPy is imported, which happens below
         os.environ[name] = str(options.threads)
     import pytest
 

@@ -2,12 +2,14 @@
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-import fastmlp
+import fastmlp.threads
 from fastmlp.kernels.jit import JIT_DISABLED
 from fastmlp.ladder import agreement, disturbance, peak, sides, threads
 from fastmlp.ladder.cases import GROUPS, RUNGS, Case, choose, make_data, start_weights
@@ -158,9 +160,15 @@ def test_cores_where_the_system_does_not_tell(monkeypatch):
     threads.pin([0])
 
 
+def test_cores_are_set_before_numpy_makes_its_threads():
+    code = "import sys; from fastmlp.ladder import threads, worker; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_limit(monkeypatch):
     told = []
-    monkeypatch.setattr(threads, "set_num_threads", told.append)
+    monkeypatch.setattr(fastmlp.threads, "set_num_threads", told.append)
     threads.limit(2, ["numpy"])
     assert told == [2]
 

@@ -45,6 +45,16 @@ def serve(asked):
     return events
 
 
+def test_sides_wait_for_each_others_threads(monkeypatch):
+    waited = []
+    monkeypatch.setattr(timing, "sleep", waited.append)
+    timing.time_sides({"a": Counting(), "b": Counting()}, 5, 0.0, pause=0.1)
+    assert waited == [0.1] * 2 * timing.ROUNDS
+    timing.time_sides({"a": Counting()}, 5, 0.0, pause=0.1)
+    timing.time_sides({"a": Counting(), "b": Counting()}, 5, 0.0)
+    assert waited == [0.1] * 2 * timing.ROUNDS
+
+
 def test_worker():
     events = serve(request())
     assert [event for event, _ in events] == ["ready", "case", "side", "side", "timing", "times", "peak"]

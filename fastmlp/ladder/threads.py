@@ -7,8 +7,6 @@ has imported nothing yet, and its cores are set before anything else. What can b
 import os
 from collections.abc import Mapping, Sequence
 
-from ..threads import set_num_threads
-
 VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -70,6 +68,8 @@ def pin(cores: Sequence[int]) -> None:
 
 def limit(threads: int, sides: Sequence[str]) -> None:
     """Tell the libraries that can be told after their import."""
+    from ..threads import set_num_threads  # imports NumPy, so not before the cores are set
+
     set_num_threads(threads)
     if any(side.startswith("torch") for side in sides):
         import torch

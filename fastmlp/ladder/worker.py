@@ -64,7 +64,7 @@ def _measure(case: Any, names: list[str], request: dict[str, Any], say: Say) -> 
     from .cases import make_data, start_weights
     from .disturbance import Disturbance
     from .sides import Side, UnsupportedCaseError, make_side
-    from .timing import time_sides
+    from .timing import PAUSE, time_sides
 
     (x, y), weights = make_data(case), start_weights(case)
     sides: dict[str, Side] = {}
@@ -85,8 +85,9 @@ def _measure(case: Any, names: list[str], request: dict[str, Any], say: Say) -> 
         say("disagreement", case=case.name, reason=str(error))
         return
     say("timing", case=case.name)
+    pause = PAUSE if request["threads"] > 1 else 0.0
     disturbance = Disturbance(request["cores"])
-    seconds = time_sides(sides, case.steps, request["seconds"], request["clock"])
+    seconds = time_sides(sides, case.steps, request["seconds"], request["clock"], pause)
     say("times", case=case.name, losses=losses, seconds=seconds, others=disturbance.share())
 
 
