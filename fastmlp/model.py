@@ -442,6 +442,7 @@ class Sequential:
         verbose: str | int = 0,
         sample_weight: Any = None,
         return_dict: bool = False,
+        callbacks: Any = None,
     ) -> float | list[float] | dict[str, float]:
         """Return the loss and the metrics over data.
 
@@ -455,6 +456,8 @@ class Sequential:
             Whether to print a line.
         return_dict : bool
             Whether to return a dict by name.
+        callbacks : list of fastmlp.callbacks.Callback, optional
+            Of whom ``on_test_begin`` and ``on_test_end`` are called.
 
         Returns
         -------
@@ -471,10 +474,14 @@ class Sequential:
         weights = check_sample_weight(sample_weight, len(features))
         session = self._ready(features)
         self._set_objective(session, loss)
+        called = Callbacks(callbacks)
+        called.start(self, {"samples": len(features), "verbose": verbose})
         progress.begin(1, len(features))
         progress.epoch_begin(0)
         try:
+            called.call("on_test_begin", None)
             logs = session.evaluate(Feed(features, targets, weights), min(batch, len(features)))
+            called.call("on_test_end", dict(logs))
             progress.epoch_end(0, logs)
         finally:
             progress.close()
@@ -482,7 +489,7 @@ class Sequential:
             return logs
         return logs["loss"] if len(logs) == 1 else list(logs.values())
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = 0) -> Float32:
+    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = 0, callbacks: Any = None) -> Float32:
         """Return the outputs for data.
 
         Parameters
@@ -494,6 +501,8 @@ class Sequential:
             have the same bits for any.
         verbose : {"auto", 0, 1, 2}
             Accepted for Keras' sake; predictions print nothing.
+        callbacks : list of fastmlp.callbacks.Callback, optional
+            Of whom ``on_predict_begin`` and ``on_predict_end`` are called.
 
         Returns
         -------
@@ -503,7 +512,12 @@ class Sequential:
             check_count("batch_size", batch_size)
         if verbose != 0:
             display.progress(verbose)
-        return self(x)
+        called = Callbacks(callbacks)
+        called.start(self, {"verbose": verbose})
+        called.call("on_predict_begin", None)
+        outputs = self(x)
+        called.call("on_predict_end", None)
+        return outputs
 
     def __call__(self, x: Any) -> Float32:
         """Return the outputs for a batch; see :meth:`predict`."""

@@ -44,7 +44,7 @@ def same(first, second):
         ([3, 2, 2.5, 1, 2, 2, 2], {"patience": 2}, 6, 3),
         ([3, 2.9, 2.8, 1], {"min_delta": 0.5}, 2, 0),
         ([1, 2, 1, 5], {"mode": "max"}, 3, 1),
-        ([9, 8, 7, 6], {"baseline": 5, "patience": 2}, 3, 1),
+        ([9, 8, 8, 6], {"baseline": 5, "patience": 2}, 3, 1),
         ([1, 5, 6, 4, 7, 3], {"start_from_epoch": 2}, 5, 3),
     ],
     ids=str,
@@ -228,10 +228,20 @@ def test_on_batch():
     assert stepped.test_on_batch(X, Y, return_dict=True) == fitted.evaluate(X, Y, return_dict=True)
     assert isinstance(network().train_on_batch(X, Y), float)
     np.testing.assert_array_equal(stepped.predict_on_batch(X), fitted.predict(X))
-    before = stepped.get_weights()
     stepped.optimizer.learning_rate = 1e38
+    before = stepped.get_weights()
     with pytest.raises(TrainingDivergedError):
-        for _ in range(5):
-            before = stepped.get_weights()
-            stepped.train_on_batch(X, Y)
+        stepped.train_on_batch(X, 1e6 * Y)
     assert same(stepped.get_weights(), before)
+
+
+def test_evaluate_and_predict_call_back():
+    seen = []
+    hooks = {name: lambda logs, name=name: seen.append(name) for name in (
+        "on_test_begin", "on_test_end", "on_predict_begin", "on_predict_end"
+    )}  # fmt: skip
+    callback = callbacks.LambdaCallback(**hooks)
+    model = network()
+    model.evaluate(X, Y, callbacks=[callback])
+    model.predict(X, callbacks=[callback])
+    assert seen == list(hooks)
