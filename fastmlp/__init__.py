@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import activations, datasets, errors, initializers, losses, metrics, optimizers, regularizers
+    from . import activations, callbacks, datasets, errors, initializers, losses, metrics, optimizers, regularizers
     from .history import History
     from .layers import Dense, Input
     from .model import Sequential
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MODULES = (
     "activations",
+    "callbacks",
     "datasets",
     "errors",
     "initializers",
@@ -44,6 +45,7 @@ __all__ = [
     "Sequential",
     "__version__",
     "activations",
+    "callbacks",
     "datasets",
     "errors",
     "get_num_threads",

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .hooks import Callback
 
-class History:
+
+class History(Callback):
     """The record that ``fit`` returns, with the attributes of Keras' History.
 
     Parameters
@@ -24,9 +26,21 @@ class History:
     """
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
         self.params: dict[str, Any] = dict(params or {})
+
+    def set_model(self, model: Any) -> None:
+        """Nothing: a record does not keep the model alive."""
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Start a new record."""
+        self.epoch, self.history = [], {}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Add an epoch."""
+        self.append(epoch, logs or {})
 
     def append(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Add a finished epoch, counted from 0, with the values computed in it."""

@@ -13,6 +13,7 @@ from .engine.plan import Plan
 from .engine.predictor import Predictor
 from .engine.session import Session
 from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count
+from .fitting import Callbacks, Run, class_weights
 from .history import History
 from .inputs import check_sample_weight, check_x, check_y
 from .layers import Dense, Input, Weights
@@ -62,6 +63,7 @@ class Sequential:
         self.loss: losses.Loss | None = None
         self._metrics: list[str | metrics_table.Metric] = []
         self.history: History | None = None
+        self.stop_training = False
         for layer in layers or ():
             self.add(layer)
 
@@ -254,6 +256,12 @@ class Sequential:
         validation_data: tuple[Any, ...] | None = None,
         shuffle: bool = True,
         sample_weight: Any = None,
+        callbacks: Any = None,
+        class_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
     ) -> History:
         """Train the model.
 
@@ -277,6 +285,18 @@ class Sequential:
             Whether every epoch has a new order of rows.
         sample_weight : array_like (n,), optional
             A factor of each row's loss.
+        callbacks : list of fastmlp.callbacks.Callback, optional
+            What to call between epochs; hooks of single batches are slower.
+        class_weight : dict of int to float, optional
+            A factor of the loss of each class's rows, multiplied with ``sample_weight``.
+        initial_epoch : int
+            The number of the first epoch; training ends with epoch ``epochs``.
+        steps_per_epoch : int, optional
+            Steps an epoch, the first ones of its order of rows; by default all.
+        validation_batch_size : int, optional
+            Rows at a time in validation, ``batch_size`` by default.
+        validation_freq : int
+            Validation takes place every so many epochs.
 
         Returns
         -------
@@ -293,8 +313,15 @@ class Sequential:
             When the loss is NaN or infinite; the weights are those of the last finite epoch.
         """
         optimizer, loss = self._compiled()
-        batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
+        batch = asked = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
         epochs = check_count("epochs", epochs)
+        if isinstance(initial_epoch, bool) or not isinstance(initial_epoch, (int, np.integer)) or initial_epoch < 0:
+            raise ValueError(f"initial_epoch must be an integer from 0, got {initial_epoch!r}")
+        validation_freq = check_count("validation_freq", validation_freq)
+        validated = asked if validation_batch_size is None else (
+            check_count("validation_batch_size", validation_batch_size)
+        )  # fmt: skip
+        called = Callbacks(callbacks)
         if (
             isinstance(validation_split, bool)
             or not isinstance(validation_split, (int, float, np.number))
@@ -321,49 +348,74 @@ class Sequential:
                 )
             validation = Feed(features[kept:], targets[kept:], weights[kept:])
             features, targets, weights = features[:kept], targets[:kept], weights[:kept]
+        weights = class_weights(class_weight, targets, weights)
+        batch = min(batch, len(features))
+        steps = -(-len(features) // batch)
+        if steps_per_epoch is not None:
+            if check_count("steps_per_epoch", steps_per_epoch) > steps:
+                raise ValueError(f"steps_per_epoch must be at most the {steps} batches of x, got {steps_per_epoch}")
+            steps = int(steps_per_epoch)
         session = self._ready(features)
         self._set_objective(session, loss)
         session.set_optimizer(optimizer)
         feed = Feed(features, targets, weights)
-        self.history = History({"epochs": epochs, "batch_size": batch, "samples": feed.rows})
-        progress.begin(epochs, feed.rows)
+        called.start(
+            self,
+            {"epochs": epochs, "batch_size": asked, "samples": feed.rows, "steps": steps, "verbose": verbose},
+        )
+        self.history = called.history
+        run = Run(
+            self, session, feed, validation, called, progress, batch=batch, steps=steps, shuffle=bool(shuffle),
+            validation_batch=min(validated, validation.rows) if validation else 1,
+            validation_freq=validation_freq,
+        )  # fmt: skip
+        progress.begin(epochs, min(feed.rows, steps * batch))
         try:
-            for epoch in range(epochs):
-                self._fit_epoch(session, epoch, feed, validation, min(batch, feed.rows), bool(shuffle), progress)
+            run.train(initial_epoch, epochs)
         finally:
             progress.close()
         return self.history
 
-    def _fit_epoch(
-        self,
-        session: Session,
-        epoch: int,
-        feed: Feed,
-        validation: Feed | None,
-        batch: int,
-        shuffle: bool,
-        progress: display.Progress,
-    ) -> None:
-        """One epoch and its validation; a diverged one is undone."""
-        progress.epoch_begin(epoch)
+    def train_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> float | list[float] | dict[str, float]:
+        """Make one step with all rows, and return the loss and the metrics of this batch alone.
+
+        Keras 3 goes on with the metrics of earlier calls instead.
+
+        Raises
+        ------
+        TrainingDivergedError
+            When the loss or a weight becomes NaN or infinite; the weights are those from before.
+        """
+        optimizer, loss = self._compiled()
+        features = check_x(x, self._inputs)
+        if len(features) == 0:
+            raise ValueError(f"x must have at least one row to train on, got the shape {features.shape}")
+        targets = check_y(y, len(features), self._units(), loss)
+        weights = class_weights(class_weight, targets, check_sample_weight(sample_weight, len(features)))
+        session = self._ready(features)
+        self._set_objective(session, loss)
+        session.set_optimizer(optimizer)
         session.keep()
-        finite = session.train_epoch(
-            feed, batch, shuffled=shuffle, watch=lambda rows: progress.update(rows, session.results())
-        )
-        if not finite:
+        feed = Feed(features, targets, weights)
+        if not session.train_epoch(feed, feed.rows, shuffled=False, watch=lambda rows: None):
             session.restore()
-            raise TrainingDivergedError(
-                f"training diverged in epoch {epoch + 1}: the loss or a weight became NaN or infinite. The weights "
-                "are those from before that epoch. Try a smaller learning_rate, clipnorm=1.0, or scaled features "
-                "and targets."
-            )
+            raise TrainingDivergedError("the step diverged: the loss or a weight became NaN or infinite")
         logs = session.results()
-        if validation is not None:
-            judged = session.evaluate(validation, min(batch, validation.rows))
-            logs.update({f"val_{name}": value for name, value in judged.items()})
-        assert self.history is not None
-        self.history.append(epoch, logs)
-        progress.epoch_end(epoch, logs)
+        if return_dict:
+            return logs
+        return logs["loss"] if len(logs) == 1 else list(logs.values())
+
+    def test_on_batch(
+        self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False
+    ) -> float | list[float] | dict[str, float]:
+        """Return the loss and the metrics of this batch alone; see :meth:`evaluate`."""
+        return self.evaluate(x, y, sample_weight=sample_weight, return_dict=return_dict)
+
+    def predict_on_batch(self, x: Any) -> Float32:
+        """Return the outputs for a batch; see :meth:`predict`."""
+        return self(x)
 
     def _units(self) -> int:
         if not self._layers:
@@ -390,6 +442,7 @@ class Sequential:
         verbose: str | int = 0,
         sample_weight: Any = None,
         return_dict: bool = False,
+        callbacks: Any = None,
     ) -> float | list[float] | dict[str, float]:
         """Return the loss and the metrics over data.
 
@@ -403,6 +456,8 @@ class Sequential:
             Whether to print a line.
         return_dict : bool
             Whether to return a dict by name.
+        callbacks : list of fastmlp.callbacks.Callback, optional
+            Of whom ``on_test_begin`` and ``on_test_end`` are called.
 
         Returns
         -------
@@ -419,10 +474,14 @@ class Sequential:
         weights = check_sample_weight(sample_weight, len(features))
         session = self._ready(features)
         self._set_objective(session, loss)
+        called = Callbacks(callbacks)
+        called.start(self, {"samples": len(features), "verbose": verbose})
         progress.begin(1, len(features))
         progress.epoch_begin(0)
         try:
+            called.call("on_test_begin", None)
             logs = session.evaluate(Feed(features, targets, weights), min(batch, len(features)))
+            called.call("on_test_end", dict(logs))
             progress.epoch_end(0, logs)
         finally:
             progress.close()
@@ -430,7 +489,7 @@ class Sequential:
             return logs
         return logs["loss"] if len(logs) == 1 else list(logs.values())
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = 0) -> Float32:
+    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = 0, callbacks: Any = None) -> Float32:
         """Return the outputs for data.
 
         Parameters
@@ -442,6 +501,8 @@ class Sequential:
             have the same bits for any.
         verbose : {"auto", 0, 1, 2}
             Accepted for Keras' sake; predictions print nothing.
+        callbacks : list of fastmlp.callbacks.Callback, optional
+            Of whom ``on_predict_begin`` and ``on_predict_end`` are called.
 
         Returns
         -------
@@ -451,7 +512,12 @@ class Sequential:
             check_count("batch_size", batch_size)
         if verbose != 0:
             display.progress(verbose)
-        return self(x)
+        called = Callbacks(callbacks)
+        called.start(self, {"verbose": verbose})
+        called.call("on_predict_begin", None)
+        outputs = self(x)
+        called.call("on_predict_end", None)
+        return outputs
 
     def __call__(self, x: Any) -> Float32:
         """Return the outputs for a batch; see :meth:`predict`."""

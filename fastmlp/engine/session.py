@@ -33,7 +33,8 @@ FLOPS_A_THREAD_AND_RUN = 20_000_000
 MOST_BLOCKS = 256
 
 NOTHING = np.empty(0, np.float32)
-Watch = Callable[[int], None]
+# called with the rows so far; True ends the run
+Watch = Callable[[int], bool | None]
 
 
 class Session:
@@ -136,10 +137,22 @@ class Session:
         if self._update.gradients.size != needed:
             self._update = self._update._replace(gradients=aligned(needed))
 
-    def _run(self, feed: Feed, batch_size: int, order: NDArray[np.int64], watch: Watch, *, training: bool) -> None:
+    def _run(
+        self,
+        feed: Feed,
+        batch_size: int,
+        order: NDArray[np.int64],
+        watch: Watch,
+        *,
+        training: bool,
+        limit: int | None = None,
+        steps_a_call: int | None = None,
+    ) -> None:
         cut = cut_batch(self.plan, batch_size, training=training)
         size = batch_size if training else cut.block
         steps = -(-feed.rows // size)
+        if limit is not None:
+            steps = min(steps, limit)
         longest = steps if feed.direct else max(1, feed.block // size)
         flops = (self.plan.training_flops if training else self.plan.forward_flops) * size
         if training:
@@ -149,6 +162,8 @@ class Session:
             longest = min(longest, MOST_BLOCKS)
             pieces = shares = min(longest, steps)
             threads = threads_for(shares, shares, flops * steps)
+        if steps_a_call is not None:
+            longest = min(longest, steps_a_call)
         job, sums = self._job, self._sums
         sums[...] = 0
         job[t.MODE] = t.TRAIN if training else t.EVALUATE
@@ -175,7 +190,18 @@ class Session:
                 if sums[t.DIVERGED]:
                     return
                 step = stop
-                watch(last)
+                if self._watched(watch, last):
+                    return
+
+    def _watched(self, watch: Watch, rows: int) -> bool:
+        """Call ``watch``, which may use this session itself, and go back to the run's own state."""
+        state = self._objective, self._metrics, self._sums, self._update, self._optimizer, self.iterations
+        job = self._job.copy()
+        try:
+            return bool(watch(rows))
+        finally:
+            self._objective, self._metrics, self._sums, self._update, self._optimizer, self.iterations = state
+            self._job[...] = job
 
     def _call(self, team: Team, threads: int, space: t.Workspace, data: t.Data) -> None:
         """Lead one compiled call, and have the team help."""
@@ -196,14 +222,23 @@ class Session:
             logs[name] = metric.result(sums[start : start + metric.sums_needed(self.plan.units)])
         return logs
 
-    def train_epoch(self, feed: Feed, batch_size: int, *, shuffled: bool, watch: Watch) -> bool:
-        """Train on every row once; return False if a loss or a weight is not finite."""
+    def train_epoch(
+        self,
+        feed: Feed,
+        batch_size: int,
+        *,
+        shuffled: bool,
+        watch: Watch,
+        steps: int | None = None,
+        steps_a_call: int | None = None,
+    ) -> bool:
+        """Train on every row once, or for so many steps; return False if a loss or a weight is not finite."""
         order = NO_ORDER
         if shuffled:
             order = np.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
         with self._lock:
-            self._run(feed, batch_size, order, watch, training=True)
+            self._run(feed, batch_size, order, watch, training=True, limit=steps, steps_a_call=steps_a_call)
             self.epochs_trained += 1
             if self._sums[t.DIVERGED]:
                 return False

@@ -1,0 +1,19 @@
+"""What ``fit`` calls between epochs and steps, with Keras 3's names and meanings."""
+
+from ..history import History
+from ..hooks import Callback, LambdaCallback
+from .csv_logger import CSVLogger
+from .early_stopping import EarlyStopping
+from .learning_rate import LearningRateScheduler, ReduceLROnPlateau
+from .terminate_on_nan import TerminateOnNaN
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]

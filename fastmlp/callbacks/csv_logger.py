@@ -1,0 +1,65 @@
+"""CSVLogger: one line an epoch."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..hooks import Callback, Logs
+
+
+class CSVLogger(Callback):
+    """Write the epoch and its logs to a file; the first epoch decides about the columns.
+
+    Parameters
+    ----------
+    filename : path
+        The file.
+    separator : str
+        Between the values.
+    append : bool
+        Whether to go on with a file that exists, instead of replacing it.
+    """
+
+    def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
+        super().__init__()
+        self.filename, self.sep, self.append = os.fspath(filename), separator, append
+        self.keys: list[str] | None = None
+        self._file: TextIO | None = None
+        self._writer: Any = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Open the file."""
+        self._close()
+        path = Path(self.filename)
+        self._headed = self.append and path.exists() and path.stat().st_size > 0
+        self.keys, self._writer = None, None
+        self._file = path.open("a" if self.append else "w", newline="")
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Write a line."""
+        logs = logs or {}
+        if self._file is None:
+            return
+        if self._writer is None:
+            self.keys = sorted(logs)
+            self._writer = csv.DictWriter(
+                self._file, ["epoch", *self.keys], delimiter=self.sep, restval="NA", extrasaction="ignore",
+                lineterminator="\n",
+            )  # fmt: skip
+            if not self._headed:
+                self._writer.writeheader()
+        self._writer.writerow({"epoch": epoch, **logs})
+        self._file.flush()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Close the file."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+
+    def __del__(self) -> None:
+        self._close()

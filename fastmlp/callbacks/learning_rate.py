@@ -1,0 +1,110 @@
+"""Callbacks that change the learning rate between epochs."""
+
+from collections.abc import Callable
+
+from ..hooks import Callback, Logs
+from .monitor import Monitor
+
+
+class LearningRateScheduler(Callback):
+    """Set the learning rate before each epoch.
+
+    Parameters
+    ----------
+    schedule : callable
+        ``schedule(epoch, learning_rate)`` returns the new learning rate.
+    verbose : {0, 1}
+        Whether to print a line an epoch.
+    """
+
+    def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
+        super().__init__()
+        if not callable(schedule):
+            raise TypeError(f"schedule must be a function of the epoch and the learning rate, got {schedule!r}")
+        self.schedule, self.verbose = schedule, verbose
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Ask the schedule."""
+        rate = float(self.schedule(epoch, float(self.model.optimizer.learning_rate)))
+        self.model.optimizer.learning_rate = rate
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate:g}.")
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Log the learning rate."""
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+class ReduceLROnPlateau(Callback):
+    """Reduce the learning rate when a monitored value has stopped improving.
+
+    Parameters
+    ----------
+    monitor : str
+        A key of the logs.
+    factor : float
+        What the learning rate is multiplied with, below 1.
+    patience : int
+        Epochs without an improvement after which it is reduced.
+    verbose : {0, 1}
+        Whether to print a line.
+    mode : {"auto", "min", "max"}
+        Which direction is better; "auto" follows the name.
+    min_delta : float
+        What an improvement must exceed.
+    cooldown : int
+        Epochs to wait after a reduction.
+    min_lr : float
+        The lowest learning rate.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= factor < 1:
+            raise ValueError(f"factor must be a number with 0 <= factor < 1, got {factor!r}")
+        self.monitor, self.factor, self.patience, self.verbose = monitor, factor, patience, verbose
+        self.cooldown, self.min_lr = cooldown, min_lr
+        self._monitor = Monitor(monitor, mode, min_delta)
+        self.min_delta = self._monitor.min_delta
+        self._reset()
+
+    def _reset(self) -> None:
+        self.best = self._monitor.worst
+        self.wait = self.cooldown_counter = 0
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Start anew."""
+        self._reset()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Compare, and reduce when patience is over."""
+        rate = float(self.model.optimizer.learning_rate)
+        value = self._monitor.read("ReduceLROnPlateau", logs)
+        if logs is not None:
+            logs["learning_rate"] = rate
+        if value is None:
+            return
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self._monitor.better(value, self.best):
+            self.best, self.wait = value, 0
+        elif self.cooldown_counter <= 0:
+            self.wait += 1
+            if self.wait >= self.patience and rate > self.min_lr:
+                rate = max(rate * self.factor, self.min_lr)
+                self.model.optimizer.learning_rate = rate
+                self.cooldown_counter, self.wait = self.cooldown, 0
+                if self.verbose:
+                    print(f"Epoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate:g}.")

@@ -1,0 +1,111 @@
+"""The hooks that a callback may override."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Logs = dict[str, float]
+
+
+class Callback:
+    """What a subclass overrides is called by ``fit``; hooks of single batches cost time only where overridden.
+
+    Attributes
+    ----------
+    model : Sequential
+        The model that trains; ``model.stop_training = True`` ends the training.
+    params : dict
+        How ``fit`` was called: "epochs", "steps", "verbose", "batch_size" and "samples".
+    """
+
+    model: Any = None
+
+    def __init__(self) -> None:
+        self.params: dict[str, Any] = {}
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        """Take note of the parameters of the run."""
+        self.params = dict(params)
+
+    def set_model(self, model: Any) -> None:
+        """Take note of the model."""
+        self.model = model
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch."""
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch, with its logs."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch, counted from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch and its validation; what is added to ``logs`` goes into the history."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a step, counted from 0 in each epoch."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a step, with the running means of the epoch so far."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before an evaluation or validation."""
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After an evaluation or validation, with its results."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before a prediction."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After a prediction."""
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions.
+
+    Parameters
+    ----------
+    on_epoch_begin, on_epoch_end : callable, optional
+        Called with ``(epoch, logs)``.
+    on_train_begin, on_train_end : callable, optional
+        Called with ``(logs)``.
+    on_train_batch_begin, on_train_batch_end : callable, optional
+        Called with ``(batch, logs)``.
+    **hooks : callable
+        Other hooks of :class:`Callback` by their names.
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        **hooks: Callable[..., Any],
+    ) -> None:
+        super().__init__()
+        given = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+            **hooks,
+        }
+        for name, function in given.items():
+            if not (name.startswith("on_") and hasattr(Callback, name)):
+                raise TypeError(f"LambdaCallback has no hook {name!r}")
+            if function is None:
+                continue
+            if not callable(function):
+                raise TypeError(f"{name} must be a function, got {function!r}")
+            setattr(self, name, function)
+
+
+def overrides(callback: Callback, hook: str) -> bool:
+    """Say whether a callback has a hook of its own."""
+    return hook in vars(callback) or getattr(type(callback), hook) is not getattr(Callback, hook)
