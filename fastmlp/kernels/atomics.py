@@ -1,12 +1,14 @@
 """How threads inside a compiled call wait for each other: atomic int64 words, and a polite way to spin.
 
 Beside :mod:`fastmlp.kernels.simd` the only file that speaks LLVM. With ``NUMBA_DISABLE_JIT=1`` the operations
-are plain Python, which is right because there is one thread then.
+are plain Python under a lock.
 """
 
 import ctypes
 import os
 import platform
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -125,32 +127,38 @@ def _let_others_run(_typing: Any) -> Any:
 
 
 if JIT_DISABLED:
+    _lock = threading.Lock()
 
     def atomic_load(words: Words, index: int) -> int:
         """Return ``words[index]``."""
-        return int(words[index])
+        with _lock:
+            return int(words[index])
 
     def atomic_store(words: Words, index: int, value: int) -> None:
         """``words[index] = value``."""
-        words[index] = value
+        with _lock:
+            words[index] = value
 
     def atomic_add(words: Words, index: int, value: int) -> int:
         """Add to ``words[index]`` and return what it was."""
-        words[index] += value
-        return int(words[index]) - value
+        with _lock:
+            words[index] += value
+            return int(words[index]) - value
 
     def atomic_swap(words: Words, index: int, expected: int, value: int) -> bool:
         """Set ``words[index]`` to ``value`` if it is ``expected``, and say whether it was."""
-        same = bool(words[index] == expected)
-        if same:
-            words[index] = value
-        return same
+        with _lock:
+            same = bool(words[index] == expected)
+            if same:
+                words[index] = value
+            return same
 
     def _pause() -> None:
         """Do nothing."""
 
     def _let_others_run() -> None:
-        """Do nothing."""
+        """Let another thread run."""
+        time.sleep(0)
 
 
 @kernel

@@ -1,0 +1,109 @@
+"""The engine's ways of cutting work, on data small enough for the interpreted kernels too."""
+
+import numpy as np
+import pytest
+
+from fastmlp import Dense, Input, Sequential, optimizers
+from fastmlp.engine import session, tables, workspace
+from fastmlp.engine.pace import Pace
+from fastmlp.engine.plan import Plan
+
+OPTIMIZERS = {
+    "adam": optimizers.Adam(),
+    "sgd with a norm": optimizers.SGD(0.1, clipnorm=0.05),
+    "adam with a global norm": optimizers.Adam(global_clipnorm=0.05),
+    "rmsprop with a value": optimizers.RMSprop(clipvalue=0.01),
+}
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks of 16 rows."""
+    monkeypatch.setattr(workspace, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(workspace, "LEFT_BYTES", 1)
+    monkeypatch.setattr(workspace, "SMALLEST_WIDE_BLOCK", 16)
+
+
+@pytest.fixture
+def two_threads(monkeypatch):
+    """Work is shared by two threads, however little it is."""
+    monkeypatch.setattr(session, "threads_for", lambda *work: 2)
+    monkeypatch.setattr("fastmlp.engine.predictor.threads_for", lambda *work: 2)
+    monkeypatch.setattr("fastmlp.threads._pool.chosen", 2)
+    monkeypatch.setattr(Pace, "threads", lambda self, team: team)
+
+
+def outcome(optimizer: str, penalty: str | None = "l2", rows: int = 75) -> list[np.ndarray]:
+    """Weights, losses and predictions of a training whose last batch is short."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((rows, 5), np.float32), rng.standard_normal((rows, 6), np.float32)
+    model = Sequential([Input(shape=(5,)), Dense(7, "tanh", kernel_regularizer=penalty), Dense(6)], seed=1)
+    model.compile(OPTIMIZERS[optimizer], "mse", metrics=["mae"])
+    history = model.fit(x, y, batch_size=50, epochs=2, verbose=0, shuffle=False)
+    losses = np.array([*history.history["loss"], *history.history["mae"], *model.evaluate(x, y)])
+    return [*model.get_weights(), losses, model.predict(x)]
+
+
+def assert_close(ours, others):
+    for mine, other in zip(ours, others, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_shards_add_up_to_the_batch(optimizer, request, monkeypatch):
+    monkeypatch.setattr(workspace, "SHARD_PARAMETERS", 0)
+    whole = outcome(optimizer)
+    monkeypatch.undo()
+    request.getfixturevalue("small_blocks")
+    assert_close(outcome(optimizer), whole)
+
+
+def test_blocks_change_no_bit_of_a_whole_batch(request, monkeypatch):
+    monkeypatch.setattr(workspace, "SHARD_PARAMETERS", 0)
+    whole = outcome("adam")
+    request.getfixturevalue("small_blocks")
+    for mine, other in zip(outcome("adam")[:4], whole[:4], strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("shards", [True, False])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_two_threads_give_the_bits_of_one(optimizer, shards, small_blocks, request, monkeypatch):
+    if not shards:
+        monkeypatch.setattr(workspace, "SHARD_PARAMETERS", 0)
+    alone = outcome(optimizer)
+    request.getfixturevalue("two_threads")
+    for mine, other in zip(outcome(optimizer), alone, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def plan(*sizes: int) -> Plan:
+    """The plan of a net with these sizes."""
+    return Plan(sizes[0], [Dense(units) for units in sizes[1:]])
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 25, 15, 1), (20, 64, 64, 1), (784, 128, 10), (1030, 700, 3), (3, 2000)])
+def test_items_cover_every_element_once(sizes):
+    network = plan(*sizes).network
+    covered = np.zeros(network.parameters.size, int)
+    for item in network.items:
+        at, count = item[tables.AT], item[tables.COUNT]
+        covered[at : at + count] += 1
+    assert covered.max() == 1
+    filled = np.zeros(network.parameters.size, bool)
+    model = Sequential([Input(shape=(sizes[0],)), *(Dense(units) for units in sizes[1:])])
+    model.set_weights([np.ones_like(weight) for weight in model.get_weights()])
+    filled |= model._plan.network.parameters != 0
+    assert (covered[filled] == 1).all()
+    assert filled.sum() == model.count_params()
+
+
+@pytest.mark.parametrize("batch", [1, 15, 16, 17, 32, 100, 1000, 10000])
+@pytest.mark.parametrize("sizes", [(4, 32, 16, 4), (20, 64, 64, 1), (1024, 1024, 10)])
+def test_cuts(sizes, batch):
+    for training in (True, False):
+        cut = workspace.cut_batch(plan(*sizes), batch, training=training)
+        assert cut.piece % 16 == 0
+        assert cut.block % cut.piece == 0
+        assert cut.piece > 0
+        assert not cut.shards or (training and cut.shards <= -(-batch // cut.piece))
