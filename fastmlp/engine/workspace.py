@@ -92,7 +92,8 @@ def make_workspace(
         How many pieces have sums.
     """
     whole_batch = training and not cut.shards
-    capacity = padded_rows(batch) if whole_batch else padded_rows(cut.block) * threads
+    # whole pieces: the lowest tile may be higher than what is left of the last block
+    capacity = _up(batch, SMALLEST_PIECE) if whole_batch else padded_rows(cut.block) * threads
     piece = cut.piece * threads
     outputs = piece * plan.units
     workspace = t.Workspace(
