@@ -1,5 +1,9 @@
 """The engine's ways of cutting work, on data small enough for the interpreted kernels too."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -7,6 +11,7 @@ from fastmlp import Dense, Input, Sequential, optimizers
 from fastmlp.engine import session, tables, workspace
 from fastmlp.engine.pace import Pace
 from fastmlp.engine.plan import Plan
+from fastmlp.kernels.gemm import padded_rows
 
 OPTIMIZERS = {
     "adam": optimizers.Adam(),
@@ -107,3 +112,28 @@ def test_cuts(sizes, batch):
         assert cut.block % cut.piece == 0
         assert cut.piece > 0
         assert not cut.shards or (training and cut.shards <= -(-batch // cut.piece))
+
+
+@pytest.mark.parametrize("sizes", [(5, 7, 6), (784, 128, 10), (1024, 1024, 10)])
+def test_no_tile_of_the_last_rows_reaches_beyond_a_slab(sizes):
+    network = plan(*sizes)
+    for batch in range(1, 400):
+        cut = workspace.cut_batch(network, batch, training=True)
+        if cut.shards:
+            continue
+        _, capacity = workspace.make_workspace(
+            network, cut, batch, 1, 0, threads=1, training=True, weighted=False, pieces=-(-batch // cut.piece)
+        )
+        # a share, and so a block, may begin at any piece
+        last = (batch - 1) // cut.piece * cut.piece
+        assert last + padded_rows(batch - last) <= capacity
+
+
+@pytest.mark.skipif("FASTMLP_SIMD_WIDTH" in os.environ, reason="this is the run with a forced width")
+@pytest.mark.parametrize("width", ["4", "8", "16"])
+def test_the_engine_at_every_width(width):
+    """The tests above on other processors' tiles, interpreted: the stand-in of a tile checks its bounds."""
+    environment = {**os.environ, "FASTMLP_SIMD_WIDTH": width, "NUMBA_DISABLE_JIT": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
