@@ -51,6 +51,10 @@ class Sequential:
         *,
         seed: int | None = None,
     ) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be a text, got {name!r}")
+        if not isinstance(layers, (Iterable, type(None))) or isinstance(layers, (str, bytes)):
+            raise TypeError(f"layers must be a list such as [Input(shape=(2,)), Dense(1)], got {layers!r}")
         self.name = name or "sequential"
         self.seed = next_seed() if seed is None else check_seed(seed)
         self._layers: list[Dense] = []
@@ -113,7 +117,15 @@ class Sequential:
         self._layers.append(layer)
         layer.taken = True
         if self._inputs is not None:
-            self.build()
+            try:
+                self.build()
+            except Exception:
+                # such as an initializer's; the stack is as it was
+                self._layers.pop()
+                layer.taken = False
+                if self._layers:
+                    self.build()
+                raise
 
     def pop(self) -> Dense:
         """Take the top layer off and return it, with its weights.
@@ -155,6 +167,8 @@ class Sequential:
         if not self._layers:
             raise ValueError("the model has no layers: add at least one Dense")
         if input_shape is not None:
+            if not isinstance(input_shape, (tuple, list)) or len(input_shape) not in (1, 2):
+                raise ValueError(f"input_shape must be (features,) or (None, features), got {input_shape!r}")
             features = Input(tuple(input_shape[1:] if len(input_shape) == 2 else input_shape)).shape[0]  # type: ignore[arg-type]
             if self._inputs is not None and self._inputs != features:
                 raise ValueError(f"input_shape must have the model's {self._inputs} features, got {features}")
@@ -424,7 +438,8 @@ class Sequential:
 
     def _validation(self, data: Any, features: int, loss: losses.Loss) -> Feed:
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-            raise ValueError("validation_data must be (x, y) or (x, y, sample_weight)")
+            got = f"{len(data)} elements" if isinstance(data, (tuple, list)) else type(data).__name__
+            raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {got}")
         try:
             x = check_x(data[0], features)
             if len(x) == 0:
@@ -537,10 +552,12 @@ class Sequential:
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             When the number of arrays or a shape is not right, or a number is not finite; nothing is changed.
         """
         self._ready()
+        if not isinstance(weights, Iterable):
+            raise TypeError(f"weights must be a list of arrays, got {weights!r}")
         arrays = list(weights)
         counts = [len(layer.get_weights()) for layer in self._layers]
         if len(arrays) != sum(counts):
@@ -567,6 +584,8 @@ class Sequential:
         if (name is None) == (index is None):
             raise ValueError("give either name or index")
         if index is not None:
+            if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
+                raise TypeError(f"index must be a whole number, got {index!r}")
             if not -len(self._layers) <= index < len(self._layers):
                 raise ValueError(f"index must be below the number of layers, {len(self._layers)}, got {index}")
             return self._layers[index]

@@ -620,3 +620,45 @@ def test_bad_settings_of_losses_and_metrics(make, name):
 def test_settings_of_another_type(make, name):
     with pytest.raises(TypeError, match=name):
         make()
+
+
+def test_models_of_what_are_no_layers_or_names():
+    with pytest.raises(TypeError, match=r"layers must be a list such as .*, got Dense\(3"):
+        Sequential(Dense(3))
+    with pytest.raises(TypeError, match="name must be a text, got 3"):
+        Sequential(name=3)
+
+
+def test_a_layer_that_cannot_be_built_is_not_added():
+    model = Sequential([Input(shape=(3,)), Dense(4)], seed=0)
+    before = model.get_weights()
+    layer = Dense(2, bias_initializer="orthogonal")
+    with pytest.raises(ValueError, match="orthogonal"):
+        model.add(layer)
+    assert [other.units for other in model.layers] == [4]
+    assert not layer.taken
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    model.add(Dense(2))
+    assert model.predict(np.zeros((1, 3))).shape == (1, 2)
+
+
+@pytest.mark.parametrize("wrong", [3, "ab", (1, 2, 3), ()])
+def test_input_shapes_that_are_none(wrong):
+    with pytest.raises(ValueError, match="input_shape must be"):
+        Sequential([Dense(3)]).build(wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, 3])
+def test_weights_that_are_no_list(wrong):
+    with pytest.raises(TypeError, match=f"weights must be a list of arrays, got {wrong}"):
+        Sequential([Input(shape=(2,)), Dense(3)]).set_weights(wrong)
+
+
+def test_index_and_validation_data_of_another_type():
+    model = Sequential([Input(shape=(2,)), Dense(1)])
+    with pytest.raises(TypeError, match="index must be a whole number, got '0'"):
+        model.get_layer(index="0")
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"validation_data must be .*, got 1 elements"):
+        model.fit(np.zeros((2, 2)), np.zeros(2), validation_data=(np.zeros((2, 2)),), verbose=0)
