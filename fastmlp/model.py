@@ -345,11 +345,7 @@ class Sequential:
                 f"validation_split must be a number with 0 <= validation_split < 1, got {validation_split!r}"
             )
         progress = display.progress(verbose)
-        features = check_x(x, self._inputs)
-        if len(features) == 0:
-            raise ValueError(f"x must have at least one row to train on, got the shape {features.shape}")
-        targets = check_y(y, len(features), self._units(), loss)
-        weights = check_sample_weight(sample_weight, len(features))
+        features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
         validation: Feed | None = None
         if validation_data is not None:
             validation = self._validation(validation_data, features.shape[1], loss)
@@ -403,11 +399,8 @@ class Sequential:
             When the loss or a weight becomes NaN or infinite; the weights are those from before.
         """
         optimizer, loss = self._compiled()
-        features = check_x(x, self._inputs)
-        if len(features) == 0:
-            raise ValueError(f"x must have at least one row to train on, got the shape {features.shape}")
-        targets = check_y(y, len(features), self._units(), loss)
-        weights = class_weights(class_weight, targets, check_sample_weight(sample_weight, len(features)))
+        features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
+        weights = class_weights(class_weight, targets, weights)
         session = self._ready(features)
         self._set_objective(session, loss)
         session.set_optimizer(optimizer)
@@ -417,9 +410,7 @@ class Sequential:
             session.restore()
             raise TrainingDivergedError("the step diverged: the loss or a weight became NaN or infinite")
         logs = session.results()
-        if return_dict:
-            return logs
-        return logs["loss"] if len(logs) == 1 else list(logs.values())
+        return _as_asked(logs, return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False
@@ -435,6 +426,16 @@ class Sequential:
         if not self._layers:
             raise ValueError("the model has no layers: add at least one Dense")
         return self._layers[-1].units
+
+    def _checked(
+        self, x: Any, y: Any, sample_weight: Any, loss: losses.Loss, purpose: str
+    ) -> tuple[NDArray[Any], Float32, Float32]:
+        """Features, targets and weights of at least one row, checked."""
+        features = check_x(x, self._inputs)
+        if len(features) == 0:
+            raise ValueError(f"x must have at least one row to {purpose}, got the shape {features.shape}")
+        targets = check_y(y, len(features), self._units(), loss)
+        return features, targets, check_sample_weight(sample_weight, len(features))
 
     def _validation(self, data: Any, features: int, loss: losses.Loss) -> Feed:
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
@@ -482,11 +483,7 @@ class Sequential:
         _, loss = self._compiled()
         batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
         progress = display.progress(verbose)
-        features = check_x(x, self._inputs)
-        if len(features) == 0:
-            raise ValueError(f"x must have at least one row to evaluate, got the shape {features.shape}")
-        targets = check_y(y, len(features), self._units(), loss)
-        weights = check_sample_weight(sample_weight, len(features))
+        features, targets, weights = self._checked(x, y, sample_weight, loss, "evaluate")
         session = self._ready(features)
         self._set_objective(session, loss)
         called = Callbacks(callbacks)
@@ -500,9 +497,7 @@ class Sequential:
             progress.epoch_end(0, logs)
         finally:
             progress.close()
-        if return_dict:
-            return logs
-        return logs["loss"] if len(logs) == 1 else list(logs.values())
+        return _as_asked(logs, return_dict)
 
     def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = 0, callbacks: Any = None) -> Float32:
         """Return the outputs for data.
@@ -611,3 +606,10 @@ class Sequential:
         ]
         total = self.count_params() if self.built else 0
         print(display.summary_table(self.name, rows, total, total))
+
+
+def _as_asked(logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:
+    """Loss and metrics as Keras returns them: a dict, a list, or the loss alone where there is no metric."""
+    if return_dict:
+        return logs
+    return logs["loss"] if len(logs) == 1 else list(logs.values())

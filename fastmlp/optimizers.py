@@ -283,11 +283,6 @@ class Optimizer:
         row[MOMENTUM : VARIANT + 1] = self._own_settings()
         return row
 
-    @property
-    def clips(self) -> bool:
-        """Whether gradients are clipped."""
-        return any(limit is not None for limit in (self.clipvalue, self.clipnorm, self.global_clipnorm))
-
 
 @dataclass
 class SGD(Optimizer):

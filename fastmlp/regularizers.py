@@ -112,6 +112,8 @@ def penalty_value_and_grad(
     parameters, gradients : flat buffers
         ``count`` elements from ``at`` and from ``first``.
     """
+    if l1 == 0 and l2 == 0:
+        return 0.0
     w = parameters[at : at + count]
     absolute = np.float64(0)
     squares = np.float64(0)

@@ -88,10 +88,9 @@ def make_gradient(
         item_gradient(network, space, job, index, 0, batch, update.gradients, first, False)
     if job[PENALISED]:
         l1, l2 = network.penalties[item[VARIABLE]]
-        if l1 != 0 or l2 != 0:
-            update.item_sums[index, PENALTY] = penalty_value_and_grad(
-                l1, l2, network.parameters, item[AT], update.gradients, first, count, True
-            )
+        update.item_sums[index, PENALTY] = penalty_value_and_grad(
+            l1, l2, network.parameters, item[AT], update.gradients, first, count, True
+        )
 
 
 @kernel

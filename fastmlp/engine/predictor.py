@@ -132,7 +132,7 @@ class Predictor:
                 predict_rows(*work, False)
 
     def _make_context(self, threads: int) -> _Context:
-        capacity = padded_rows(self._block) * threads
+        capacity = self._block * threads
         numbers = np.zeros(NUMBERS, np.int64)
         numbers[BLOCK], numbers[CAPACITY] = self._block, capacity
         return _Context(aligned(capacity * self._plan.row_floats), numbers, np.zeros(t.SYNC_WORDS, np.int64))

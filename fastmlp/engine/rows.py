@@ -189,7 +189,7 @@ def judge(
     logits, metrics = job[LOGITS] != 0, objective.metrics.shape[0]
     training = job[MODE] == TRAIN
     gather_targets(data, job, first, rows, targets, weights)
-    padded = min(padded_rows(rows), job[CAPACITY] - slab)
+    padded = padded_rows(rows)
     if logits:
         compact(space.rows, out, stride, rows, units, outputs)
         if metrics:
@@ -320,7 +320,7 @@ def train_rows(
     slab, rows : int
         Where the block lies in the workspace, and how many rows it has.
     """
-    padded = min(padded_rows(rows), job[CAPACITY] - slab)
+    padded = padded_rows(rows)
     gather(network, space, data, job, start + first, slab, rows)
     forward(network, space.rows, space.slopes, job[CAPACITY], slab, padded, True)
     for row in range(0, rows, job[PIECE]):

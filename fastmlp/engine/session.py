@@ -84,15 +84,15 @@ class Session:
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
         """Take the optimizer's present settings; its slots start at zero when it is another one."""
-        size = self.plan.network.parameters.size
+        size, settings = self.plan.network.parameters.size, optimizer.settings()
         if optimizer is not self._optimizer or self._update.slots.size != optimizer.slots * size:
             self._optimizer = optimizer
             self.iterations = 0
             self._update = t.Update(
-                NOTHING, aligned(optimizer.slots * size), optimizer.settings(), np.zeros(FACTORS, np.float32),
+                NOTHING, aligned(optimizer.slots * size), settings, np.zeros(FACTORS, np.float32),
                 np.zeros((len(self.plan.network.items), 2)),
             )  # fmt: skip
-        self._update = self._update._replace(settings=optimizer.settings())
+        self._update = self._update._replace(settings=settings)
         self._job[t.OPTIMIZER] = optimizer.kind
         self._job[t.CLIPS] = (
             t.BY_VALUE if optimizer.clipvalue is not None

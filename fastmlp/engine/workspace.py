@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..kernels.gemm import padded_rows
 from ..kernels.simd import SIMD_WIDTH
 from . import tables as t
 from .plan import Plan, aligned
@@ -92,8 +91,8 @@ def make_workspace(
         How many pieces have sums.
     """
     whole_batch = training and not cut.shards
-    # whole pieces: the lowest tile may be higher than what is left of the last block
-    capacity = _up(batch, SMALLEST_PIECE) if whole_batch else padded_rows(cut.block) * threads
+    # whole pieces, which every tile height divides: the lowest tile may be higher than what is left of a block
+    capacity = _up(batch, SMALLEST_PIECE) if whole_batch else cut.block * threads
     piece = cut.piece * threads
     outputs = piece * plan.units
     workspace = t.Workspace(
