@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .errors import check_flag, finite_number
 from .kernels import vmath
 from .kernels.jit import kernel, scalar
+from .kernels.softmax import softmax_forward
 from .names import find
 
 Buffer = NDArray[np.float32]
@@ -301,39 +302,6 @@ def elementwise(
         slopes[slope_first : slope_first + count] = ONE
 
 
-@kernel
-def softmax_forward(z: Buffer, first: int, stride: int, rows: int, columns: int) -> None:
-    """``a = exp(z - max) / sum`` row by row, in place; ``rows`` x ``columns`` elements, rows ``stride`` apart."""
-    for row in range(rows):
-        start = first + row * stride
-        values = z[start : start + columns]
-        largest = values[0]
-        for j in range(1, columns):
-            largest = max(largest, values[j])
-        for j in range(columns):
-            values[j] = vmath.exp(values[j] - largest)
-        total = np.float32(0)
-        for j in range(columns):
-            total += values[j]
-        inverse = ONE / total
-        for j in range(columns):
-            values[j] *= inverse
-
-
-@kernel
-def softmax_backward(
-    a: Buffer, first: int, stride: int, da: Buffer, da_first: int, da_stride: int, rows: int, columns: int
-) -> None:
-    """``dz_j = a_j (da_j - sum_k a_k da_k)`` row by row, over ``da`` in place."""
-    for row in range(rows):
-        start, da_start = first + row * stride, da_first + row * da_stride
-        total = np.float32(0)
-        for j in range(columns):
-            total += a[start + j] * da[da_start + j]
-        for j in range(columns):
-            da[da_start + j] = a[start + j] * (da[da_start + j] - total)
-
-
 @dataclass(frozen=True)
 class Activation:
     """A function applied to a layer's output ``z``; instances are given as ``activation=`` of a layer."""
@@ -369,7 +337,7 @@ class Activation:
         if self.compiled_kind == SOFTMAX:
             columns = values.shape[-1]
             if values.size:
-                softmax_forward(flat, 0, columns, values.size // columns, columns)
+                softmax_forward(flat, 0, columns, values.size // columns, columns, columns)
         else:
             elementwise(
                 self.compiled_kind,

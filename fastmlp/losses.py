@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .errors import check_flag, finite_number
 from .kernels import vmath
 from .kernels.jit import kernel, scalar
+from .kernels.softmax import softmax_crossentropy
 from .names import find
 from .rows import paired_rows
 
@@ -119,58 +120,6 @@ def _elements(
 
 
 @kernel
-def _categorical_logits(
-    smoothing: np.float32,
-    sparse: bool,
-    outputs: Buffer,
-    targets: Buffer,
-    rows: int,
-    columns: int,
-    values: Buffer,
-    gradient: Buffer,
-) -> None:
-    """Cross-entropy of softmax(z): value ``sum_j y_j (log sum_k exp(z_k - m) - (z_j - m))``, m = max z.
-
-    The gradient is ``softmax(z) sum(y) - y`` (Bridle, 1990; stable because no exponent is positive).
-    """
-    for row in range(rows):
-        start = row * columns
-        largest = outputs[start]
-        for j in range(1, columns):
-            largest = max(largest, outputs[start + j])
-        for j in range(columns):
-            gradient[start + j] = outputs[start + j] - largest
-    for i in range(rows * columns):
-        values[i] = vmath.exp(gradient[i])
-    for row in range(rows):
-        start = row * columns
-        total = np.float32(0)
-        for j in range(columns):
-            total += values[start + j]
-        log_total = vmath.log(total)
-        inverse = ONE / total
-        if sparse:
-            label = start + np.intp(targets[row])
-            loss = log_total - gradient[label]
-            for j in range(columns):
-                gradient[start + j] = values[start + j] * inverse
-            gradient[label] -= ONE
-        else:
-            loss = ZERO
-            mass = ZERO
-            share = smoothing / np.float32(columns)
-            for j in range(columns):
-                y = targets[start + j] * (ONE - smoothing) + share
-                mass += y
-                loss += y * (log_total - gradient[start + j])
-            for j in range(columns):
-                y = targets[start + j] * (ONE - smoothing) + share
-                gradient[start + j] = mass * values[start + j] * inverse - y
-        # values[row] lies before this row's elements from the second row on, and is read no more
-        values[row] = loss
-
-
-@kernel
 def _categorical(
     smoothing: np.float32,
     sparse: bool,
@@ -228,6 +177,17 @@ def total(values: Buffer) -> float:
 
 
 @kernel
+def weighted_total(values: Buffer, weights: Buffer, rows: int, columns: int) -> float:
+    """Return the sum of ``values`` (``rows``, ``columns``), each row times its weight if there are weights."""
+    if weights.size == 0:
+        return total(values[: rows * columns])
+    weighted = np.float64(0)
+    for row in range(rows):
+        weighted += total(values[row * columns : (row + 1) * columns]) * weights[row]
+    return weighted
+
+
+@kernel
 def loss_value_and_grad(
     kind: int,
     c: np.float32,
@@ -255,7 +215,7 @@ def loss_value_and_grad(
     batch : int
         How many rows the mean is over.
     values : flat buffer
-        Scratch of the size of ``outputs``.
+        Scratch of ``rows * (columns + 2)`` elements.
     """
     values_a_row = columns
     if kind == SQUARED:
@@ -277,21 +237,19 @@ def loss_value_and_grad(
         if kind == CATEGORICAL or kind == SPARSE:
             _categorical(c, kind == SPARSE, outputs, targets, rows, columns, values, gradient)
         else:
-            _categorical_logits(c, kind == SPARSE_LOGITS, outputs, targets, rows, columns, values, gradient)
+            softmax_crossentropy(
+                outputs, 0, columns, targets, kind == SPARSE_LOGITS, c, weights[:0], ONE, rows, columns, values,
+                gradient, 0, columns, columns,
+            )  # fmt: skip
 
     # the mean over the batch, and of an elementwise loss over the columns too
     inverse = np.float32(1 / (batch * values_a_row))
-    if weights.size == 0:
-        for i in range(rows * columns):
-            gradient[i] *= inverse
-        return total(values[: rows * values_a_row]) / values_a_row
-    weighted = np.float64(0)
-    for row in range(rows):
-        weighted += total(values[row * values_a_row : (row + 1) * values_a_row]) * weights[row]
-        factor = weights[row] * inverse
+    for row in range(rows if weights.size else 0):
         for j in range(columns):
-            gradient[row * columns + j] *= factor
-    return weighted / values_a_row
+            gradient[row * columns + j] *= weights[row]
+    for i in range(rows * columns):
+        gradient[i] *= inverse
+    return weighted_total(values, weights, rows, values_a_row) / values_a_row
 
 
 @dataclass(frozen=True)
@@ -332,7 +290,7 @@ class Loss:
         rows, columns = outputs.shape
         summed = loss_value_and_grad(
             self.compiled_kind(False), np.float32(self.parameter), outputs.reshape(-1), targets.reshape(-1),
-            np.empty(0, np.float32), rows, columns, rows, np.empty(outputs.size, np.float32),
+            np.empty(0, np.float32), rows, columns, rows, np.empty(rows * (columns + 2), np.float32),
             np.empty(outputs.size, np.float32),
         )  # fmt: skip
         return float(summed / rows)

@@ -4,7 +4,9 @@ No row depends on another here, so threads share the rows of a batch without wai
 cut of them into blocks gives the same bits. Sums over rows are kept by piece, a cut that follows from shapes.
 """
 
-from ..activations import SOFTMAX, elementwise, softmax_backward, softmax_forward
+import numpy as np
+
+from ..activations import LINEAR, SOFTMAX, elementwise
 from ..kernels.gemm import (
     PANEL,
     bias_gradient,
@@ -16,7 +18,8 @@ from ..kernels.gemm import (
 )
 from ..kernels.jit import kernel
 from ..kernels.narrow import narrow_forward
-from ..losses import loss_value_and_grad
+from ..kernels.softmax import softmax_backward, softmax_crossentropy, softmax_forward
+from ..losses import CATEGORICAL_LOGITS, SPARSE_LOGITS, loss_value_and_grad, weighted_total
 from ..metrics import metric_update
 from .tables import (
     ACTIVATION,
@@ -106,7 +109,7 @@ def activate(
     stride, units = layer[OUT_STRIDE], layer[UNITS]
     out = layer[OUT] * capacity + slab * stride
     if layer[ACTIVATION] == SOFTMAX:
-        softmax_forward(activations, out, stride, rows, units)
+        softmax_forward(activations, out, stride, rows, units, layer[COLUMNS])
     else:
         elementwise(
             layer[ACTIVATION], network.activation_parameters[index], activations, out, slopes, out,
@@ -181,7 +184,9 @@ def judge(
     out = layer[OUT] * job[CAPACITY] + slab * stride
     size, room = rows * units, rank * job[PIECE] * units
     outputs, predictions = space.outputs[room : room + size], space.predictions[room : room + size]
-    values, gradient = space.values[room : room + size], space.gradient[room : room + size]
+    gradient = space.gradient[room : room + size]
+    value_room = rank * job[PIECE] * (units + 2)
+    values = space.values[value_room : value_room + rows * (units + 2)]
     target_room = rank * job[PIECE] * job[TARGET_COLUMNS]
     targets = space.targets[target_room : target_room + rows * job[TARGET_COLUMNS]]
     weights = space.weights[rank * job[PIECE] : rank * job[PIECE] + rows]
@@ -190,25 +195,42 @@ def judge(
     training = job[MODE] == TRAIN
     gather_targets(data, job, first, rows, targets, weights)
     padded = padded_rows(rows)
-    if logits:
+    softmax = job[LOSS_KIND] == CATEGORICAL_LOGITS or job[LOSS_KIND] == SPARSE_LOGITS
+    # straight from the place of z to that of its gradient
+    direct = training and softmax and (logits or layer[ACTIVATION] == LINEAR)
+    if direct:
+        softmax_crossentropy(
+            space.rows, out, stride, targets, job[LOSS_KIND] == SPARSE_LOGITS, objective.loss_parameter[0], weights,
+            np.float32(1 / batch), rows, units, values, space.slopes, out, stride, layer[COLUMNS],
+        )  # fmt: skip
+        sums[PIECE_LOSS] = weighted_total(values, weights, rows, 1)
+    elif logits:
         compact(space.rows, out, stride, rows, units, outputs)
-        if metrics:
-            activate(network, space.rows, space.slopes, job[CAPACITY], index, slab, padded, False)
-            compact(space.rows, out, stride, rows, units, predictions)
-    else:
-        activate(network, space.rows, space.slopes, job[CAPACITY], index, slab, padded, training)
-        compact(space.rows, out, stride, rows, units, outputs)
-    sums[PIECE_LOSS] = loss_value_and_grad(
-        job[LOSS_KIND], objective.loss_parameter[0], outputs, targets, weights, rows, units, batch, values, gradient
-    )
+    if not logits or metrics:
+        activate(
+            network,
+            space.rows,
+            space.slopes,
+            job[CAPACITY],
+            index,
+            slab,
+            padded,
+            training and not logits and not direct,
+        )
+        compact(space.rows, out, stride, rows, units, predictions)
+    if not direct:
+        sums[PIECE_LOSS] = loss_value_and_grad(
+            job[LOSS_KIND], objective.loss_parameter[0], outputs if logits else predictions, targets, weights, rows,
+            units, batch, values, gradient,
+        )  # fmt: skip
     for metric in range(PIECE_METRICS, sums.size):
         sums[metric] = 0
     for metric in range(metrics):
         metric_update(
-            objective.metrics[metric, 0], objective.metric_parameters[metric], predictions if logits else outputs,
-            targets, rows, units, sums, PIECE_METRICS + objective.metrics[metric, 1],
+            objective.metrics[metric, 0], objective.metric_parameters[metric], predictions, targets, rows, units, sums,
+            PIECE_METRICS + objective.metrics[metric, 1],
         )  # fmt: skip
-    if training:
+    if training and not direct:
         spread_gradient(space, layer, out, gradient, rows, logits)
 
 

@@ -66,7 +66,7 @@ class Workspace(NamedTuple):
     predictions: Float32  # flat, each (piece, N): what metrics take
     targets: Float32  # flat, each (piece, target columns)
     weights: Float32  # flat, each (piece,), or empty: sample weights
-    values: Float32  # flat, each (piece, N): scratch of the loss
+    values: Float32  # flat, each (piece, N + 2): scratch of the loss
     gradient: Float32  # flat, each (piece, N): of the loss with respect to the outputs
     sums: Float64  # (pieces, PIECE_METRICS + sums of the metrics)
     zeros: Float32  # a vector's worth of zeros

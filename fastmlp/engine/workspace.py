@@ -103,7 +103,7 @@ def make_workspace(
         aligned(outputs),
         aligned(piece * target_columns),
         aligned(piece if weighted else 0),
-        aligned(outputs),
+        aligned(outputs + 2 * piece),
         aligned(outputs),
         np.zeros((pieces, t.PIECE_METRICS + metric_sums)),
         aligned(2 * SIMD_WIDTH),

@@ -71,12 +71,12 @@ typeof_impl.register(TileShape)(_typeof_shape)
 lower_constant(TileShapeType)(_lower_shape)
 
 
-def _operation(typing_function: Callable[..., Any]) -> Any:
+def operation(typing_function: Callable[..., Any]) -> Any:
     """Numba's ``intrinsic``: the function gets the types of its arguments, behind the typing context."""
     return intrinsic(typing_function)
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, extra: int = 0) -> Any:
+def address(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, extra: int = 0) -> Any:
     """Pointer to element ``offset + extra`` of a flat array."""
     data = context.make_array(array_type)(context, builder, array).data
     data = builder.gep(data, [offset])
@@ -91,7 +91,7 @@ def _store(builder: Any, vector: Any, pointer: Any) -> None:
     builder.store(vector, builder.bitcast(pointer, VECTOR.as_pointer()), align=FLOAT_BYTES)
 
 
-def _broadcast(builder: Any, scalar: Any) -> Any:
+def broadcast(builder: Any, scalar: Any) -> Any:
     single = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), scalar, INDEX(0))
     lanes = ir.Constant(ir.VectorType(INDEX, SIMD_WIDTH), [0] * SIMD_WIDTH)
     return builder.shuffle_vector(single, ir.Constant(VECTOR, ir.Undefined), lanes)
@@ -102,6 +102,21 @@ def _fma(builder: Any) -> Any:
     return cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fmuladd.v{SIMD_WIDTH}f32"
     )
+
+
+def fold(builder: Any, vector: Any, combine: Callable[[Any, Any], Any]) -> Any:
+    """Combine a vector's lanes in halves, always in the same way, into one number."""
+    width = SIMD_WIDTH
+    while width > 1:
+        width //= 2
+        low, high = (
+            builder.shuffle_vector(
+                vector, vector, ir.Constant(ir.VectorType(INDEX, width), list(range(half, half + width)))
+            )
+            for half in (0, width)
+        )
+        vector = combine(low, high)
+    return builder.extract_element(vector, INDEX(0))
 
 
 def _row_starts(builder: Any, data: Any, stride: Any, rows: int) -> list[Any]:
@@ -121,7 +136,7 @@ def _row_starts(builder: Any, data: Any, stride: Any, rows: int) -> list[Any]:
     return starts
 
 
-@_operation
+@operation
 def tile_zeros(_typing: Any, shape: Any) -> Any:
     """Return a tile of zeros of the given :class:`TileShape`."""
     tile = TileType(shape.rows, shape.vectors)
@@ -132,7 +147,7 @@ def tile_zeros(_typing: Any, shape: Any) -> Any:
     return tile(shape), emit
 
 
-@_operation
+@operation
 def tile_rows(_typing: Any, shape: Any, buffer: Any, offset: Any) -> Any:
     """Return a tile whose every row is ``buffer[offset : offset + vectors * width]``."""
     tile = TileType(shape.rows, shape.vectors)
@@ -140,7 +155,7 @@ def tile_rows(_typing: Any, shape: Any, buffer: Any, offset: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, array, start = arguments
         vectors = [
-            _load(builder, _address(context, builder, signature.args[1], array, start, v * SIMD_WIDTH))
+            _load(builder, address(context, builder, signature.args[1], array, start, v * SIMD_WIDTH))
             for v in range(shape.vectors)
         ]
         value = ir.Constant(context.get_value_type(signature.return_type), ir.Undefined)
@@ -151,14 +166,14 @@ def tile_rows(_typing: Any, shape: Any, buffer: Any, offset: Any) -> Any:
     return tile(shape, buffer, types.intp), emit
 
 
-@_operation
+@operation
 def tile_load(_typing: Any, shape: Any, buffer: Any, offset: Any, stride: Any) -> Any:
     """Return the tile at ``offset`` of a row-major block whose rows are ``stride`` elements apart."""
     tile = TileType(shape.rows, shape.vectors)
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _, array, start, step = arguments
-        data = _address(context, builder, signature.args[1], array, start)
+        data = address(context, builder, signature.args[1], array, start)
         value = ir.Constant(context.get_value_type(signature.return_type), ir.Undefined)
         for row, pointer in enumerate(_row_starts(builder, data, step, shape.rows)):
             for v in range(shape.vectors):
@@ -169,7 +184,7 @@ def tile_load(_typing: Any, shape: Any, buffer: Any, offset: Any, stride: Any) -
     return tile(shape, buffer, types.intp, types.intp), emit
 
 
-@_operation
+@operation
 def tile_fma(
     _typing: Any, tile: Any, left: Any, left_offset: Any, left_stride: Any, right: Any, right_offset: Any
 ) -> Any:
@@ -181,13 +196,13 @@ def tile_fma(
         vectors = [
             _load(
                 builder,
-                _address(context, builder, signature.args[4], right_array, right_start, v * SIMD_WIDTH),
+                address(context, builder, signature.args[4], right_array, right_start, v * SIMD_WIDTH),
             )
             for v in range(tile.vectors)
         ]
-        data = _address(context, builder, signature.args[1], left_array, left_start)
+        data = address(context, builder, signature.args[1], left_array, left_start)
         for row, pointer in enumerate(_row_starts(builder, data, stride, tile.rows)):
-            factor = _broadcast(builder, builder.load(pointer))
+            factor = broadcast(builder, builder.load(pointer))
             for v in range(tile.vectors):
                 index = row * tile.vectors + v
                 total = builder.call(fma, [factor, vectors[v], builder.extract_value(value, index)])
@@ -200,7 +215,7 @@ def tile_fma(
     return tile(tile, left, types.intp, types.intp, right, types.intp), emit
 
 
-@_operation
+@operation
 def tile_fma_lanes(
     _typing: Any, tile: Any, left: Any, left_offset: Any, left_stride: Any, right: Any, right_offset: Any
 ) -> Any:
@@ -211,8 +226,8 @@ def tile_fma_lanes(
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, left_array, left_start, stride, right_array, right_start = arguments
-        factor = _load(builder, _address(context, builder, signature.args[4], right_array, right_start))
-        data = _address(context, builder, signature.args[1], left_array, left_start)
+        factor = _load(builder, address(context, builder, signature.args[4], right_array, right_start))
+        data = address(context, builder, signature.args[1], left_array, left_start)
         for row, pointer in enumerate(_row_starts(builder, data, stride, tile.rows)):
             total = builder.call(_fma(builder), [factor, _load(builder, pointer), builder.extract_value(value, row)])
             value = builder.insert_value(value, total, row)
@@ -221,7 +236,7 @@ def tile_fma_lanes(
     return tile(tile, left, types.intp, types.intp, right, types.intp), emit
 
 
-@_operation
+@operation
 def tile_lane_sums(_typing: Any, tile: Any, start: Any, buffer: Any, offset: Any, stride: Any) -> Any:
     """Write ``start`` plus the sum of row i's lanes to ``buffer[offset + i * stride]``; one vector a row only.
 
@@ -230,33 +245,23 @@ def tile_lane_sums(_typing: Any, tile: Any, start: Any, buffer: Any, offset: Any
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, first, array, begin, step = arguments
-        data = _address(context, builder, signature.args[2], array, begin)
+        data = address(context, builder, signature.args[2], array, begin)
         for row, pointer in enumerate(_row_starts(builder, data, step, tile.rows)):
-            vector = builder.extract_value(value, row)
-            width = SIMD_WIDTH
-            while width > 1:
-                width //= 2
-                halves = [
-                    builder.shuffle_vector(
-                        vector, vector, ir.Constant(ir.VectorType(INDEX, width), list(range(half, half + width)))
-                    )
-                    for half in (0, width)
-                ]
-                vector = builder.fadd(*halves)
-            builder.store(builder.fadd(first, builder.extract_element(vector, INDEX(0))), pointer)
+            total = fold(builder, builder.extract_value(value, row), builder.fadd)
+            builder.store(builder.fadd(first, total), pointer)
         return context.get_dummy_value()
 
     return types.none(tile, types.float32, buffer, types.intp, types.intp), emit
 
 
-@_operation
+@operation
 def tile_add_row(_typing: Any, tile: Any, buffer: Any, offset: Any) -> Any:
     """Return the tile with ``buffer[offset : offset + vectors * width]`` added to every row."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, array, start = arguments
         for v in range(tile.vectors):
-            pointer = _address(context, builder, signature.args[1], array, start, v * SIMD_WIDTH)
+            pointer = address(context, builder, signature.args[1], array, start, v * SIMD_WIDTH)
             addend = _load(builder, pointer)
             for row in range(tile.rows):
                 index = row * tile.vectors + v
@@ -267,13 +272,13 @@ def tile_add_row(_typing: Any, tile: Any, buffer: Any, offset: Any) -> Any:
     return tile(tile, buffer, types.intp), emit
 
 
-@_operation
+@operation
 def tile_multiply(_typing: Any, tile: Any, buffer: Any, offset: Any, stride: Any) -> Any:
     """Return the elementwise product of the tile and a row-major block of its size."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, array, start, step = arguments
-        data = _address(context, builder, signature.args[1], array, start)
+        data = address(context, builder, signature.args[1], array, start)
         for row, pointer in enumerate(_row_starts(builder, data, step, tile.rows)):
             for v in range(tile.vectors):
                 index = row * tile.vectors + v
@@ -285,13 +290,13 @@ def tile_multiply(_typing: Any, tile: Any, buffer: Any, offset: Any, stride: Any
     return tile(tile, buffer, types.intp, types.intp), emit
 
 
-@_operation
+@operation
 def tile_store(_typing: Any, tile: Any, buffer: Any, offset: Any, stride: Any) -> Any:
     """Write the tile to ``offset`` of a row-major block whose rows are ``stride`` elements apart."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, array, start, step = arguments
-        data = _address(context, builder, signature.args[1], array, start)
+        data = address(context, builder, signature.args[1], array, start)
         for row, pointer in enumerate(_row_starts(builder, data, step, tile.rows)):
             for v in range(tile.vectors):
                 lanes = builder.gep(pointer, [ir.Constant(ir.IntType(64), v * SIMD_WIDTH)])
@@ -301,7 +306,7 @@ def tile_store(_typing: Any, tile: Any, buffer: Any, offset: Any, stride: Any) -
     return types.none(tile, buffer, types.intp, types.intp), emit
 
 
-@_operation
+@operation
 def transpose_block(
     _typing: Any, source: Any, offset: Any, stride: Any, target: Any, target_offset: Any, target_stride: Any
 ) -> Any:
@@ -313,7 +318,7 @@ def transpose_block(
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, start, step, target_array, target_start, target_step = arguments
-        data = _address(context, builder, signature.args[0], array, start)
+        data = address(context, builder, signature.args[0], array, start)
         rows = [_load(builder, pointer) for pointer in _row_starts(builder, data, step, SIMD_WIDTH)]
         half = SIMD_WIDTH // 2
         lanes_type = ir.VectorType(INDEX, SIMD_WIDTH)
@@ -326,7 +331,7 @@ def transpose_block(
                     mask = ir.Constant(lanes_type, lanes)
                     mixed.append(builder.shuffle_vector(rows[row], rows[row + half], mask))
             rows = mixed
-        data = _address(context, builder, signature.args[3], target_array, target_start)
+        data = address(context, builder, signature.args[3], target_array, target_start)
         for vector, pointer in zip(rows, _row_starts(builder, data, target_step, SIMD_WIDTH), strict=True):
             _store(builder, vector, pointer)
         return context.get_dummy_value()

@@ -62,6 +62,56 @@ def tile_lane_sums(tile: Tile, start: np.float32, buffer: Tile, offset: int, str
     _block(buffer, offset, stride, len(tile), 1)[...] = start + tile
 
 
+def tile_load_part(buffer: Tile, offset: int, count: int, rest: np.float32) -> Tile:
+    """Return one vector: ``count`` elements of ``buffer``, then ``rest``."""
+    tile = np.full((1, SIMD_WIDTH), rest, np.float32)
+    count = min(count, SIMD_WIDTH)
+    tile[:, :count] = _block(buffer, offset, 0, 1, count)
+    return tile
+
+
+def tile_store_part(tile: Tile, buffer: Tile, offset: int, count: int) -> None:
+    """Write the first ``count`` lanes of a tile of one vector."""
+    count = min(count, SIMD_WIDTH)
+    _block(buffer, offset, 0, 1, count)[...] = tile[:, :count]
+
+
+def tile_larger(tile: Tile, other: Tile) -> Tile:
+    """Return the larger elements of two tiles."""
+    return np.where(other > tile, other, tile)
+
+
+def tile_add(tile: Tile, other: Tile) -> Tile:
+    """Return the sum of two tiles."""
+    return tile + other
+
+
+def tile_shift(tile: Tile, amount: np.float32) -> Tile:
+    """Return the tile with a number added to every element."""
+    return tile + amount
+
+
+def tile_scale(tile: Tile, factor: np.float32) -> Tile:
+    """Return the tile with every element multiplied by a number."""
+    return tile * factor
+
+
+def lanes_sum(tile: Tile) -> np.float32:
+    """Return the sum of a tile's one row, added in halves."""
+    while tile.size > 1:
+        half = tile.size // 2
+        tile = tile[:, :half] + tile[:, half:]
+    return np.float32(tile[0, 0])
+
+
+def lanes_largest(tile: Tile) -> np.float32:
+    """Return the largest element of a tile's one row."""
+    while tile.size > 1:
+        half = tile.size // 2
+        tile = tile_larger(tile[:, :half], tile[:, half:])
+    return np.float32(tile[0, 0])
+
+
 def tile_add_row(tile: Tile, buffer: Tile, offset: int) -> Tile:
     """Return the tile with a row added to each of its rows."""
     return tile + _block(buffer, offset, 0, 1, tile.shape[1])

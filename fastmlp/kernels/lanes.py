@@ -1,0 +1,186 @@
+"""Vectors along one row: its largest element and its sum, whatever its length.
+
+The operations are those of :mod:`fastmlp.kernels.simd` on tiles of a single vector; the last vector of a row is
+loaded in part. The lanes are combined at the end, always in the same way.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numpy.typing import NDArray
+
+from .jit import JIT_DISABLED, SIMD_WIDTH, inlined
+from .simd import FLOAT_BYTES, INDEX, VECTOR, TileType, address, broadcast, fold, operation
+
+Buffer = NDArray[np.float32]
+
+LOWEST = np.float32(-np.inf)
+ZERO = np.float32(0)
+
+
+def _first_lanes(builder: Any, count: Any) -> Any:
+    """A mask of the first ``count`` lanes."""
+    lanes_type = ir.VectorType(count.type, SIMD_WIDTH)
+    single = builder.insert_element(ir.Constant(lanes_type, ir.Undefined), count, INDEX(0))
+    zeros = ir.Constant(ir.VectorType(INDEX, SIMD_WIDTH), [0] * SIMD_WIDTH)
+    counts = builder.shuffle_vector(single, ir.Constant(lanes_type, ir.Undefined), zeros)
+    return builder.icmp_signed("<", ir.Constant(lanes_type, list(range(SIMD_WIDTH))), counts)
+
+
+@operation
+def tile_load_part(_typing: Any, buffer: Any, offset: Any, count: Any, rest: Any) -> Any:
+    """Return a tile of one vector: ``buffer[offset : offset + count]``, and ``rest`` in the lanes from ``count`` on.
+
+    Nothing past the ``count`` elements is read; ``count`` may be more than a vector.
+    """
+    tile = TileType(1, 1)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, start, lanes, fill = arguments
+        pointer = builder.bitcast(address(context, builder, signature.args[0], array, start), VECTOR.as_pointer())
+        mask = _first_lanes(builder, lanes)
+        load = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(VECTOR, [VECTOR.as_pointer(), INDEX, mask.type, VECTOR]),
+            f"llvm.masked.load.v{SIMD_WIDTH}f32.p0",
+        )
+        vector = builder.call(load, [pointer, INDEX(FLOAT_BYTES), mask, broadcast(builder, fill)])
+        value = ir.Constant(context.get_value_type(signature.return_type), ir.Undefined)
+        return builder.insert_value(value, vector, 0)
+
+    return tile(buffer, types.intp, types.intp, types.float32), emit
+
+
+@operation
+def tile_store_part(_typing: Any, tile: Any, buffer: Any, offset: Any, count: Any) -> Any:
+    """Write the first ``count`` lanes of a tile of one vector; ``count`` may be more than a vector."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, array, start, lanes = arguments
+        pointer = builder.bitcast(address(context, builder, signature.args[1], array, start), VECTOR.as_pointer())
+        mask = _first_lanes(builder, lanes)
+        store = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [VECTOR, VECTOR.as_pointer(), INDEX, mask.type]),
+            f"llvm.masked.store.v{SIMD_WIDTH}f32.p0",
+        )
+        builder.call(store, [builder.extract_value(value, 0), pointer, INDEX(FLOAT_BYTES), mask])
+        return context.get_dummy_value()
+
+    return types.none(tile, buffer, types.intp, types.intp), emit
+
+
+@operation
+def tile_larger(_typing: Any, tile: Any, other: Any) -> Any:
+    """Return the larger element of two tiles, place by place; where ``other`` is NaN, the tile's."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        value, second = arguments
+        for index in range(tile.rows * tile.vectors):
+            a, b = (builder.extract_value(operand, index) for operand in (value, second))
+            value = builder.insert_value(value, builder.select(builder.fcmp_ordered(">", b, a), b, a), index)
+        return value
+
+    return tile(tile, other), emit
+
+
+@operation
+def tile_add(_typing: Any, tile: Any, other: Any) -> Any:
+    """Return the sum of two tiles, place by place."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        value, second = arguments
+        for index in range(tile.rows * tile.vectors):
+            total = builder.fadd(*(builder.extract_value(operand, index) for operand in (value, second)))
+            value = builder.insert_value(value, total, index)
+        return value
+
+    return tile(tile, other), emit
+
+
+@operation
+def tile_shift(_typing: Any, tile: Any, amount: Any) -> Any:
+    """Return the tile with ``amount`` added to every element."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        value, scalar = arguments
+        addend = broadcast(builder, scalar)
+        for index in range(tile.rows * tile.vectors):
+            value = builder.insert_value(value, builder.fadd(builder.extract_value(value, index), addend), index)
+        return value
+
+    return tile(tile, types.float32), emit
+
+
+@operation
+def tile_scale(_typing: Any, tile: Any, factor: Any) -> Any:
+    """Return the tile with every element multiplied by ``factor``."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        value, scalar = arguments
+        vector = broadcast(builder, scalar)
+        for index in range(tile.rows * tile.vectors):
+            value = builder.insert_value(value, builder.fmul(builder.extract_value(value, index), vector), index)
+        return value
+
+    return tile(tile, types.float32), emit
+
+
+@operation
+def lanes_sum(_typing: Any, tile: Any) -> Any:
+    """Return the sum of the lanes of a tile of one vector, added in halves."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return fold(builder, builder.extract_value(arguments[0], 0), builder.fadd)
+
+    return types.float32(tile), emit
+
+
+@operation
+def lanes_largest(_typing: Any, tile: Any) -> Any:
+    """Return the largest lane of a tile of one vector."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        def larger(a: Any, b: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(">", b, a), b, a)
+
+        return fold(builder, builder.extract_value(arguments[0], 0), larger)
+
+    return types.float32(tile), emit
+
+
+if JIT_DISABLED:
+    from .simd_numpy import (
+        lanes_largest,
+        lanes_sum,
+        tile_add,
+        tile_larger,
+        tile_load_part,
+        tile_scale,
+        tile_shift,
+        tile_store_part,
+    )
+
+__all__ = [
+    "row_largest", "row_sum", "tile_load_part", "tile_scale", "tile_shift", "tile_store_part",
+]  # fmt: skip
+
+
+@inlined
+def row_largest(values: Buffer, first: int, count: int) -> np.float32:
+    """Return the largest of ``values[first : first + count]``; a NaN among them may be passed over."""
+    tile = tile_load_part(values, first, count, LOWEST)
+    for j in range(SIMD_WIDTH, count, SIMD_WIDTH):
+        tile = tile_larger(tile, tile_load_part(values, first + j, count - j, LOWEST))
+    return np.float32(lanes_largest(tile))
+
+
+@inlined
+def row_sum(values: Buffer, first: int, count: int) -> np.float32:
+    """Return the sum of ``values[first : first + count]``."""
+    tile = tile_load_part(values, first, count, ZERO)
+    for j in range(SIMD_WIDTH, count, SIMD_WIDTH):
+        tile = tile_add(tile, tile_load_part(values, first + j, count - j, ZERO))
+    return np.float32(lanes_sum(tile))
