@@ -10,9 +10,33 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import activations, callbacks, datasets, errors, initializers, losses, metrics, optimizers, regularizers
+    from . import (
+        activations,
+        callbacks,
+        constraints,
+        datasets,
+        errors,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        optimizers,
+        regularizers,
+    )  # fmt: skip
     from .history import History
-    from .layers import Dense, Input
+    from .layers import (
+        Activation,
+        BatchNormalization,
+        Dense,
+        Dropout,
+        Flatten,
+        GaussianNoise,
+        Input,
+        LayerNormalization,
+        Normalization,
+        Rescaling,
+        Residual,
+    )  # fmt: skip
     from .model import Sequential
     from .seeds import set_random_seed
     from .threads import get_num_threads, set_num_threads
@@ -20,18 +44,23 @@ if TYPE_CHECKING:
 _MODULES = (
     "activations",
     "callbacks",
+    "constraints",
     "datasets",
     "errors",
     "initializers",
+    "layers",
     "losses",
     "metrics",
     "optimizers",
     "regularizers",
 )
+_LAYERS = (
+    "Activation", "BatchNormalization", "Dense", "Dropout", "Flatten", "GaussianNoise", "Input", "LayerNormalization",
+    "Normalization", "Rescaling", "Residual",
+)  # fmt: skip
 _HOMES = {
-    "Dense": "layers",
+    **dict.fromkeys(_LAYERS, "layers"),
     "History": "history",
-    "Input": "layers",
     "Sequential": "model",
     "get_num_threads": "threads",
     "set_num_threads": "threads",
@@ -39,17 +68,28 @@ _HOMES = {
 }
 
 __all__ = [
+    "Activation",
+    "BatchNormalization",
     "Dense",
+    "Dropout",
+    "Flatten",
+    "GaussianNoise",
     "History",
     "Input",
+    "LayerNormalization",
+    "Normalization",
+    "Rescaling",
+    "Residual",
     "Sequential",
     "__version__",
     "activations",
     "callbacks",
+    "constraints",
     "datasets",
     "errors",
     "get_num_threads",
     "initializers",
+    "layers",
     "losses",
     "metrics",
     "optimizers",

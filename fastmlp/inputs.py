@@ -67,18 +67,21 @@ def check_finite(name: str, array: NDArray[Any], advice: str = "remove or impute
             raise ValueError(f"{name} must be finite in float32, got {found} at index {index}; {advice}")
 
 
-def check_x(x: Any, features: int | None) -> NDArray[Any]:
-    """Return the features as a 2-D array of real finite numbers; ``features`` is what the model takes."""
+def check_x(x: Any, shape: tuple[int, ...] | None) -> NDArray[Any]:
+    """Return the samples as an array of real finite numbers; ``shape`` is that of one, if it is known."""
     array = check_array("x", x)
     if array.shape == (0,):
         raise ValueError("x must have the shape (rows, features), got nothing: it is empty")
-    if array.ndim != 2:
+    wanted = "(rows, features)" if shape is None or len(shape) == 1 else f"(rows, {', '.join(map(str, shape))})"
+    if array.ndim < 2 or (shape is not None and array.ndim != len(shape) + 1):
         hint = "; use x.reshape(-1, 1) for one feature or x.reshape(1, -1) for one row" if array.ndim == 1 else ""
-        raise ValueError(f"x must have the shape (rows, features), got {array.shape}{hint}")
-    if array.shape[1] == 0:
+        raise ValueError(f"x must have the shape {wanted}, got {array.shape}{hint}")
+    if 0 in array.shape[1:]:
         raise ValueError(f"x must have at least one feature, got the shape {array.shape}")
-    if features is not None and array.shape[1] != features:
-        raise ValueError(f"x must have {features} features as the model's input, got {array.shape[1]}")
+    if shape is not None and array.shape[1:] != shape:
+        if len(shape) == 1:
+            raise ValueError(f"x must have {shape[0]} features as the model's input, got {array.shape[1]}")
+        raise ValueError(f"x must have samples of the shape {shape} as the model's input, got {array.shape[1:]}")
     check_finite("x", array)
     return array
 

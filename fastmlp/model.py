@@ -1,6 +1,7 @@
 """Sequential: the model API, with Keras 3's names and meanings."""
 
 from collections.abc import Iterable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from . import display, losses, optimizers
 from . import metrics as metrics_table
+from .engine.chain import Chain
 from .engine.feed import Feed
 from .engine.plan import Plan
 from .engine.predictor import Predictor
@@ -16,7 +18,8 @@ from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, chec
 from .fitting import Callbacks, Run, class_weights
 from .history import History
 from .inputs import check_sample_weight, check_x, check_y
-from .layers import Dense, Input, Weights
+from .layers import Dense, Input, Layer, Shape, Weights
+from .layers.base import give_names, nested
 from .seeds import check_seed, next_seed
 
 Float32 = NDArray[np.float32]
@@ -28,7 +31,7 @@ class Sequential:
 
     Parameters
     ----------
-    layers : iterable of Input and Dense, optional
+    layers : iterable of Input and Layer, optional
         An :class:`Input` may come first; without it the model is built from the first data it sees.
     name : str, optional
         The model's name.
@@ -46,7 +49,7 @@ class Sequential:
 
     def __init__(
         self,
-        layers: Iterable[Input | Dense] | None = None,
+        layers: Iterable[Input | Layer] | None = None,
         name: str | None = None,
         *,
         seed: int | None = None,
@@ -57,8 +60,9 @@ class Sequential:
             raise TypeError(f"layers must be a list such as [Input(shape=(2,)), Dense(1)], got {layers!r}")
         self.name = name or "sequential"
         self.seed = next_seed() if seed is None else check_seed(seed)
-        self._layers: list[Dense] = []
-        self._inputs: int | None = None
+        self._layers: list[Layer] = []
+        self._inputs: Shape | None = None
+        self._built_trainable: list[bool] = []
         self._plan: Plan | None = None
         self._session: Session | None = None
         self._predictor: Predictor | None = None
@@ -75,7 +79,7 @@ class Sequential:
         return f"Sequential({self._layers!r}, name={self.name!r})"
 
     @property
-    def layers(self) -> list[Dense]:
+    def layers(self) -> list[Layer]:
         """The layers without the input, as a new list."""
         return list(self._layers)
 
@@ -84,50 +88,42 @@ class Sequential:
         """Whether the weights exist."""
         return self._plan is not None
 
-    def add(self, layer: Input | Dense) -> None:
+    def add(self, layer: Input | Layer) -> None:
         """Put a layer on top of the stack.
 
         Raises
         ------
         TypeError
-            For anything but :class:`Input` and :class:`Dense`.
+            For anything but :class:`Input` and layers.
         ValueError
             For an input that is not first, a name that is taken, or a layer that is in use.
         """
         if isinstance(layer, Input):
             if self._layers or self._inputs is not None:
                 raise ValueError("Input must be the first element of a model, and there can be only one")
-            self._inputs = layer.shape[0]
+            self._inputs = layer.shape
             return
-        if not isinstance(layer, Dense):
-            raise TypeError(f"layers must be Input or Dense, got {layer!r}")
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layers must be Input or a layer such as Dense, got {layer!r}")
         if layer.taken:
             raise ValueError(f"layer {layer.name!r} already belongs to a model; make a new one for this model")
-        names = {other.name for other in self._layers}
-        if layer.name is None:
-            count = sum(1 for name in names if name and name.startswith("dense"))
-            candidates = (f"dense_{i}" if i else "dense" for i in range(count, count + len(names) + 1))
-            layer.name = next(name for name in candidates if name not in names)
-        elif layer.name in names:
-            raise ValueError(f"layer names must be unique, and there is a layer {layer.name!r} already")
-        below = self._layers[-1].units if self._layers else self._inputs
-        if below is not None:
-            layer.check_inputs(below)
+        given = layer.name
+        if self._inputs is not None:
+            layer.check_inputs(self._output_shape(self._inputs))
+        give_names(layer, {other.name for other in nested(self._layers)})
         self._detach()
         self._layers.append(layer)
         layer.taken = True
-        if self._inputs is not None:
-            try:
-                self.build()
-            except Exception:
-                # such as an initializer's; the stack is as it was
-                self._layers.pop()
-                layer.taken = False
-                if self._layers:
-                    self.build()
-                raise
+        try:
+            self._build_rows()
+        except Exception:
+            # such as an initializer's; the stack is as it was
+            self._layers.pop()
+            layer.taken, layer.name = False, given
+            self._build_rows()
+            raise
 
-    def pop(self) -> Dense:
+    def pop(self) -> Layer:
         """Take the top layer off and return it, with its weights.
 
         Raises
@@ -140,15 +136,24 @@ class Sequential:
         self._detach()
         layer = self._layers.pop()
         layer.taken = False
-        if self._inputs is not None and self._layers:
-            self.build()
+        self._build_rows()
         return layer
+
+    def _build_rows(self) -> None:
+        """Build the model, if it has an input and its outputs are rows by now."""
+        if self._layers and self._inputs is not None and len(self._output_shape(self._inputs)) == 1:
+            self.build()
+
+    def _output_shape(self, shape: Shape) -> Shape:
+        """The shape of one sample's outputs."""
+        for layer in self._layers:
+            shape = layer.output_shape(shape)
+        return shape
 
     def _detach(self) -> None:
         """Give the layers their weights back, so that the stack can change."""
         if self._plan is not None:
-            for layer in self._layers:
-                layer.detach()
+            self._plan.detach()
         self._plan = self._session = self._predictor = None
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
@@ -157,7 +162,8 @@ class Sequential:
         Parameters
         ----------
         input_shape : tuple, optional
-            ``(features,)`` or ``(None, features)``; not needed where the model has an :class:`Input`.
+            ``(features,)`` or ``(None, features)``, or that of an image such as ``(None, 28, 28)``; not needed where
+            the model has an :class:`Input`.
 
         Raises
         ------
@@ -167,33 +173,46 @@ class Sequential:
         if not self._layers:
             raise ValueError("the model has no layers: add at least one Dense")
         if input_shape is not None:
-            if not isinstance(input_shape, (tuple, list)) or len(input_shape) not in (1, 2):
+            if not isinstance(input_shape, (tuple, list)) or not input_shape:
                 raise ValueError(f"input_shape must be (features,) or (None, features), got {input_shape!r}")
-            features = Input(tuple(input_shape[1:] if len(input_shape) == 2 else input_shape)).shape[0]  # type: ignore[arg-type]
-            if self._inputs is not None and self._inputs != features:
-                raise ValueError(f"input_shape must have the model's {self._inputs} features, got {features}")
-            self._inputs = features
+            shape = Input(tuple(input_shape[1:] if len(input_shape) > 1 else input_shape)).shape  # type: ignore[arg-type]
+            if self._inputs is not None and self._inputs != shape:
+                raise ValueError(f"input_shape must be the model's {self._inputs}, got {shape}")
+            self._inputs = shape
         if self._inputs is None:
             raise ValueError("input_shape is needed: give the model an Input, or build((features,))")
         if self._plan is not None:
             return
-        width = self._inputs
+        shape = self._inputs
         for layer in self._layers:
-            layer.check_inputs(width)
+            layer.check_inputs(shape)
             if not layer.built:
-                layer.build(width, self._generator)
-            width = layer.units
-        plan = Plan(self._inputs, self._layers)
-        for index, layer in enumerate(self._layers):
-            layer.attach(plan, index)
+                layer.build(shape, self._generator)
+            shape = layer.output_shape(shape)
+        if len(shape) != 1:
+            raise ValueError(f"the model's outputs must be rows, got samples of the shape {shape}; add Flatten()")
+        chain = Chain(prod(self._inputs))
+        for layer in self._layers:
+            layer.lay(chain)
+        chain.finish()
+        plan = Plan(chain, self.seed)
+        self._built_trainable = self._trainable()
         self._plan = plan
         self._session = Session(plan, self.seed)
         self._predictor = Predictor(plan)
 
-    def _ready(self, x: NDArray[Any] | None = None) -> Session:
-        """The session of the built model; ``x`` may build it."""
-        if self._session is None and x is not None:
-            self.build((x.shape[1],))
+    def _trainable(self) -> list[bool]:
+        """Which weights are trained."""
+        return [trained for layer in self._layers for _, trained in layer.weights_of_parts()]
+
+    def _ready(self, shape: Shape | None = None) -> Session:
+        """The session of the built model; the shape of a sample may build it."""
+        if self._session is None and shape is not None:
+            self.build((None, *shape))
+        if self._session is not None and self._built_trainable != self._trainable():
+            # a layer was frozen or thawed
+            self._detach()
+            self.build()
         if self._session is None:
             raise NotBuiltError("the model has no weights yet: give it an Input, call build, or fit it")
         return self._session
@@ -238,8 +257,8 @@ class Sequential:
 
     def _set_objective(self, session: Session, loss: losses.Loss) -> None:
         """Resolve metrics, and take logits where the output activation belongs to the loss."""
-        units = self._layers[-1].units
-        activation = self._layers[-1].activation.name
+        plan = session.plan
+        units, activation = plan.units, plan.stages[-1].activation.name
         from_logits = bool(getattr(loss, "from_logits", False))
         if loss.logits_of == activation and from_logits:
             raise ValueError(
@@ -348,7 +367,7 @@ class Sequential:
         features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
         validation: Feed | None = None
         if validation_data is not None:
-            validation = self._validation(validation_data, features.shape[1], loss)
+            validation = self._validation(validation_data, loss)
         elif validation_split:
             kept = int(len(features) * (1 - validation_split))
             if kept in (0, len(features)):
@@ -365,7 +384,7 @@ class Sequential:
             if check_count("steps_per_epoch", steps_per_epoch) > steps:
                 raise ValueError(f"steps_per_epoch must be at most the {steps} batches of x, got {steps_per_epoch}")
             steps = int(steps_per_epoch)
-        session = self._ready(features)
+        session = self._ready()
         self._set_objective(session, loss)
         session.set_optimizer(optimizer)
         feed = Feed(features, targets, weights)
@@ -401,7 +420,7 @@ class Sequential:
         optimizer, loss = self._compiled()
         features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
         weights = class_weights(class_weight, targets, weights)
-        session = self._ready(features)
+        session = self._ready()
         self._set_objective(session, loss)
         session.set_optimizer(optimizer)
         session.keep()
@@ -422,31 +441,27 @@ class Sequential:
         """Return the outputs for a batch; see :meth:`predict`."""
         return self(x)
 
-    def _units(self) -> int:
-        if not self._layers:
-            raise ValueError("the model has no layers: add at least one Dense")
-        return self._layers[-1].units
-
     def _checked(
         self, x: Any, y: Any, sample_weight: Any, loss: losses.Loss, purpose: str
     ) -> tuple[NDArray[Any], Float32, Float32]:
-        """Features, targets and weights of at least one row, checked."""
+        """Features, targets and weights of at least one row, checked; they may build the model."""
         features = check_x(x, self._inputs)
         if len(features) == 0:
             raise ValueError(f"x must have at least one row to {purpose}, got the shape {features.shape}")
-        targets = check_y(y, len(features), self._units(), loss)
-        return features, targets, check_sample_weight(sample_weight, len(features))
+        if not self._layers:
+            raise ValueError("the model has no layers: add at least one Dense")
+        shape = features.shape[1:]
+        targets = check_y(y, len(features), self._output_shape(shape)[-1], loss)
+        weights = check_sample_weight(sample_weight, len(features))
+        self._ready(shape)
+        return features.reshape(len(features), -1), targets, weights
 
-    def _validation(self, data: Any, features: int, loss: losses.Loss) -> Feed:
+    def _validation(self, data: Any, loss: losses.Loss) -> Feed:
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             got = f"{len(data)} elements" if isinstance(data, (tuple, list)) else type(data).__name__
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {got}")
         try:
-            x = check_x(data[0], features)
-            if len(x) == 0:
-                raise ValueError("x must have at least one row")
-            y = check_y(data[1], len(x), self._units(), loss)
-            return Feed(x, y, check_sample_weight(data[2] if len(data) == 3 else None, len(x)))
+            return Feed(*self._checked(data[0], data[1], data[2] if len(data) == 3 else None, loss, "validate on"))
         except (ValueError, TypeError) as error:
             raise type(error)(f"validation_data: {error}") from None
 
@@ -484,7 +499,7 @@ class Sequential:
         batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
         progress = display.progress(verbose)
         features, targets, weights = self._checked(x, y, sample_weight, loss, "evaluate")
-        session = self._ready(features)
+        session = self._ready()
         self._set_objective(session, loss)
         called = Callbacks(callbacks)
         called.start(self, {"samples": len(features), "verbose": verbose})
@@ -533,9 +548,9 @@ class Sequential:
         """Return the outputs for a batch; see :meth:`predict`."""
         features = check_x(x, self._inputs)
         if self._predictor is None:
-            self._ready(features)
+            self._ready(features.shape[1:])
         assert self._predictor is not None
-        return self._predictor(features)
+        return self._predictor(features if features.ndim == 2 else features.reshape(len(features), -1))
 
     def get_weights(self) -> Weights:
         """Return copies of all weights: kernel and bias of each layer in turn."""
@@ -568,7 +583,7 @@ class Sequential:
                 layer.set_weights(old)
             raise
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Dense:
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by its name or its index.
 
         Raises
@@ -596,16 +611,19 @@ class Sequential:
 
     def summary(self) -> None:
         """Print a table of the layers, their output shapes and their numbers of weights."""
-        rows = [
-            (
-                f"{layer.name} (Dense)",
-                f"(None, {layer.units})",
-                f"{layer.count_params():,}" if layer.built else "?",
-            )
-            for layer in self._layers
-        ]
-        total = self.count_params() if self.built else 0
-        print(display.summary_table(self.name, rows, total, total))
+        rows: list[tuple[str, str, str]] = []
+        shape = self._inputs
+        for layer in self._layers:
+            if shape is not None:
+                shape = layer.output_shape(shape)
+            elif isinstance(layer, Dense):
+                shape = (layer.units,)
+            shown = "?" if shape is None else str((None, *shape))
+            params = f"{layer.count_params():,}" if layer.built else "?"
+            rows.append((f"{layer.name} ({type(layer).__name__})", shown, params))
+        parts = [part for layer in self._layers if layer.built for part in layer.weights_of_parts()]
+        total = sum(prod(weight.shape) for weight, _ in parts)
+        print(display.summary_table(self.name, rows, total, sum(prod(weight.shape) for weight, own in parts if own)))
 
 
 def _as_asked(logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:

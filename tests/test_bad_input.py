@@ -398,7 +398,7 @@ def test_bad_units(units):
         Dense(units)
 
 
-@pytest.mark.parametrize("shape", [(0,), (-1,), (2.5,), (None,), (2, 3), (), 3, "3", None, (True,)])
+@pytest.mark.parametrize("shape", [(0,), (-1,), (2.5,), (None,), (2, 0), (), 3, "3", None, (True,)])
 def test_bad_input_shape(shape):
     with pytest.raises(ValueError, match="shape"):
         Input(shape=shape)
@@ -643,7 +643,7 @@ def test_a_layer_that_cannot_be_built_is_not_added():
     assert model.predict(np.zeros((1, 3))).shape == (1, 2)
 
 
-@pytest.mark.parametrize("wrong", [3, "ab", (1, 2, 3), ()])
+@pytest.mark.parametrize("wrong", [3, "ab", ()])
 def test_input_shapes_that_are_none(wrong):
     with pytest.raises(ValueError, match="input_shape must be"):
         Sequential([Dense(3)]).build(wrong)

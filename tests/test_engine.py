@@ -9,6 +9,7 @@ import pytest
 
 from fastmlp import Dense, Input, Sequential, optimizers
 from fastmlp.engine import session, tables, workspace
+from fastmlp.engine.chain import Chain
 from fastmlp.engine.pace import Pace
 from fastmlp.engine.plan import Plan
 from fastmlp.kernels.gemm import padded_rows
@@ -84,7 +85,11 @@ def test_two_threads_give_the_bits_of_one(optimizer, shards, small_blocks, reque
 
 def plan(*sizes: int) -> Plan:
     """The plan of a net with these sizes."""
-    return Plan(sizes[0], [Dense(units) for units in sizes[1:]])
+    chain = Chain(sizes[0])
+    for inputs, layer in zip(sizes, [Dense(units) for units in sizes[1:]], strict=False):
+        layer.build((inputs,), np.random.default_rng(0))
+        layer.lay(chain)
+    return Plan(chain, 0)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 25, 15, 1), (20, 64, 64, 1), (784, 128, 10), (1030, 700, 3), (3, 2000)])

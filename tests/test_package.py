@@ -33,7 +33,8 @@ FLOORS = {
     "kernels": 1,
     **dict.fromkeys(
         (
-            "activations", "errors", "initializers", "inputs", "layers", "losses", "metrics", "names", "optimizers",
+            "activations", "constraints", "errors", "initializers", "inputs", "layers", "losses", "metrics", "names",
+            "optimizers",
             "regularizers", "rows", "schedules", "seeds", "threads",
         ),
         2,
@@ -123,6 +124,8 @@ def test_readme_code_runs(number, capsys):
         ("Metrics", "metrics"),
         ("Initializers", "initializers"),
         ("Regularizers", "regularizers"),
+        ("Constraints", "constraints"),
+        ("Layers", "layers"),
     ],
 )
 def test_readme_names_everything(part, module):

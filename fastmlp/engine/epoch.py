@@ -15,18 +15,27 @@ from ..kernels.atomics import Words, atomic_add, atomic_load, atomic_store, atom
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, kernel
 from ..optimizers import step_factors
-from .parameters import PENALTY, change_by_norm, change_parameters, norms_to_factors, shard_pieces, whole_gradients
-from .rows import forward, gather, item_gradient, judge, train_rows
+from .parameters import (
+    PENALTY,
+    change_by_norm,
+    change_parameters,
+    constrain_share,
+    norms_to_factors,
+    shard_pieces,
+    whole_gradients,
+)
+from .rows import batch_statistics, forward, gather, item_gradient, judge, train_rows
 from .tables import (
     ARRIVED,
     AT,
     BATCH_SIZE,
     BLOCK,
     BY_NORM,
-    CAPACITY,
     CLIPS,
     COMMAND,
+    CONSTRAINED,
     DIVERGED,
+    DRAWS,
     FIRST_STEP,
     ITERATION,
     JOINED,
@@ -55,8 +64,9 @@ from .tables import (
 
 # A command is one word, so that nobody reads half of it: the step, the kind of work, and the next share that
 # nobody has taken. Step and kind occur once in a run, so a share can only be taken of what is going on.
-FINISH, SHARE_ROWS, SHARE_ITEMS, SHARE_SCALED_ITEMS, SHARE_BLOCKS = range(1, 6)
-SHARE_BITS, KIND_BITS = 24, 4
+# SHARE_ROWS comes last: the segments of a step's rows count on from it.
+FINISH, SHARE_ITEMS, SHARE_SCALED_ITEMS, SHARE_CONSTRAINTS, SHARE_BLOCKS, SHARE_ROWS = range(1, 7)
+SHARE_BITS, KIND_BITS = 24, 14
 SHARE_MASK, KIND_MASK = (1 << SHARE_BITS) - 1, (1 << KIND_BITS) - 1
 
 # Shares for each thread, where the work is large enough: one that is held up leaves the rest to others.
@@ -75,7 +85,7 @@ def count_shares(network: Network, job: Int64, kind: int, step: int) -> int:
         shares = -(-rows // job[BLOCK])
     elif job[THREADS] == 1:
         shares = np.int64(1)
-    elif kind != SHARE_ROWS:
+    elif kind < SHARE_ROWS:
         shares = min(network.items.shape[0], most)
     elif job[SHARDS]:
         shares = job[SHARDS]
@@ -102,8 +112,9 @@ def share_rows(
     share: int,
     shares: int,
     step: int,
+    segment: int,
 ) -> None:
-    """A share of a step's rows: whole pieces next to each other, or a shard with its gradients."""
+    """A share of a segment of a step's rows: whole pieces next to each other, or a shard with its gradients."""
     start = step * job[BATCH_SIZE]
     batch = min(job[BATCH_SIZE], job[SAMPLES] - start)
     pieces = -(-batch // job[PIECE])
@@ -111,15 +122,16 @@ def share_rows(
         low, high = pieces * share // shares * job[PIECE], min(pieces * (share + 1) // shares * job[PIECE], batch)
         for first in range(low, high, job[BLOCK]):
             train_rows(
-                network, space, objective, data, job, rank, start, first, first, min(job[BLOCK], high - first), batch
-            )
+                network, space, objective, data, job, rank, start, first, first, min(job[BLOCK], high - first), batch,
+                segment,
+            )  # fmt: skip
         return
     for shard in range(job[SHARDS] * share // shares, job[SHARDS] * (share + 1) // shares):
         low_piece, high_piece = shard_pieces(shard, job[SHARDS], pieces)
         low, high = low_piece * job[PIECE], min(high_piece * job[PIECE], batch)
         for first in range(low, high, job[BLOCK]):
             slab, rows = rank * job[BLOCK], min(job[BLOCK], high - first)
-            train_rows(network, space, objective, data, job, rank, start, first, slab, rows, batch)
+            train_rows(network, space, objective, data, job, rank, start, first, slab, rows, batch, 0)
             for index in range(network.items.shape[0]):
                 item_gradient(
                     network, space, job, index, slab, rows, update.gradients,
@@ -136,7 +148,7 @@ def share_block(
     rows = min(job[BLOCK], min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - first)
     slab = rank * job[BLOCK]
     gather(network, space, data, job, first, slab, rows)
-    forward(network, space.rows, space.slopes, job[CAPACITY], slab, padded_rows(rows), False)
+    forward(network, space, job, 0, network.stages.shape[0], rank, 0, slab, padded_rows(rows), False)
     judge(network, space, objective, data, job, rank, first, slab, rows, rows, block)
 
 
@@ -155,12 +167,14 @@ def do_share(
     shares: int,
 ) -> None:
     """Do one share of a command's work."""
-    if kind == SHARE_ROWS:
-        share_rows(network, space, objective, update, data, job, rank, share, shares, step)
+    if kind >= SHARE_ROWS:
+        share_rows(network, space, objective, update, data, job, rank, share, shares, step, kind - SHARE_ROWS)
     elif kind == SHARE_BLOCKS:
         share_block(network, space, objective, data, job, rank, share)
     elif kind == SHARE_SCALED_ITEMS:
         change_by_norm(network, update, job, share, shares)
+    elif kind == SHARE_CONSTRAINTS:
+        constrain_share(network, space, job, share, shares)
     else:
         batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
         if job[CLIPS] >= BY_NORM:
@@ -260,7 +274,11 @@ def train(
     for step in range(job[FIRST_STEP], job[LAST_STEP]):
         batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
         pieces = -(-batch // job[PIECE])
-        work_off(network, space, objective, update, data, job, sync, SHARE_ROWS, step)
+        job[DRAWS] += 1
+        for segment in range(2 * network.barriers.size + 1):
+            if segment:
+                batch_statistics(network, space, job, segment - 1, batch)
+            work_off(network, space, objective, update, data, job, sync, SHARE_ROWS + segment, step)
         loss = np.float64(0)
         for piece in range(pieces):
             loss += space.sums[piece, PIECE_LOSS]
@@ -273,6 +291,8 @@ def train(
         if job[CLIPS] >= BY_NORM:
             norms_to_factors(network, update, job)
             work_off(network, space, objective, update, data, job, sync, SHARE_SCALED_ITEMS, step)
+        if job[CONSTRAINED]:
+            work_off(network, space, objective, update, data, job, sync, SHARE_CONSTRAINTS, step)
         add_pieces(space, sums, pieces)
         sums[ROW_SUM] += batch
         if job[PENALISED]:

@@ -11,17 +11,21 @@ import numpy as np
 from ..kernels.jit import kernel
 from ..optimizers import CLIP_NORM, CLIP_VALUE, GLOBAL_CLIP_NORM, clip_by_value, optimizer_step, scale, squared_norm
 from ..regularizers import penalty_value_and_grad
-from .rows import item_gradient
+from .rows import extend, item_gradient
 from .tables import (
     AT,
     BY_NORM,
     BY_VALUE,
     CLIPS,
+    CONSTRAINT,
     COUNT,
+    OF_STAGE,
     OPTIMIZER,
     PENALISED,
     PIECE,
     SHARDS,
+    STAGE_CONSTRAINT,
+    UNITS,
     VARIABLE,
     Int64,
     Network,
@@ -87,7 +91,7 @@ def make_gradient(
     else:
         item_gradient(network, space, job, index, 0, batch, update.gradients, first, False)
     if job[PENALISED]:
-        l1, l2 = network.penalties[item[VARIABLE]]
+        l1, l2, _ = network.penalties[item[VARIABLE]]
         update.item_sums[index, PENALTY] = penalty_value_and_grad(
             l1, l2, network.parameters, item[AT], update.gradients, first, count, True
         )
@@ -168,12 +172,22 @@ def change_by_norm(network: Network, update: Update, job: Int64, share: int, sha
 
 
 @kernel
+def constrain_share(network: Network, space: Workspace, job: Int64, share: int, shares: int) -> None:
+    """Make a share of each kernel's units fulfil its constraint."""
+    for index in range(network.variables.shape[0]):
+        if network.variables[index, CONSTRAINT]:
+            units = network.stages[network.variables[index, OF_STAGE], UNITS]
+            low, high = units * share // shares, units * (share + 1) // shares
+            extend(STAGE_CONSTRAINT, network, space, job, index, 0, low, 0, high - low, True)
+
+
+@kernel
 def penalties(network: Network) -> float:
     """The regularizers' share of the loss."""
     total = np.float64(0)
     for index in range(network.items.shape[0]):
         item = network.items[index]
-        l1, l2 = network.penalties[item[VARIABLE]]
+        l1, l2, _ = network.penalties[item[VARIABLE]]
         total += penalty_value_and_grad(
             l1, l2, network.parameters, item[AT], network.parameters, item[AT], item[COUNT], False
         )

@@ -1,18 +1,19 @@
-"""A model as data: one row of integers for each layer, variable and item, and one flat parameter buffer.
+"""A model as data: one row of integers for each stage, variable and item, and one flat parameter buffer.
 
 The compiled loops interpret these tables, so a new architecture is new data and never a new compilation.
 Offsets are elements of float32 buffers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.gemm import PANEL, TALL_ROWS, leading_dimension, padded_columns, padded_rows
 from ..kernels.narrow import is_narrow
-from ..layers import Dense
 from . import tables as t
+from .chain import Chain, Variable
+from .stages import stages_address
 
 Float32 = NDArray[np.float32]
 
@@ -20,9 +21,12 @@ CACHE_LINE_FLOATS = 16
 # Rows of a kernel that make an item: whole tall tiles, few enough that the gradient is still in the cache when
 # the optimizer takes it, and that two threads get about the same.
 ITEM_ROWS = 48 // TALL_ROWS * TALL_ROWS
-ITEM_BIASES = 1024
+ITEM_COLUMNS = 1024
 # Items follow each other in squares of a kernel, whose columns of x and dz stay in a second-level cache meanwhile.
 SQUARE = 192
+# Words that random numbers come in, with those of another thread in other cache lines.
+WORD_ROOM_UNIT = 16
+NOT_PREPARED = np.int64(-1)
 
 
 def aligned(size: int) -> Float32:
@@ -33,69 +37,111 @@ def aligned(size: int) -> Float32:
 
 
 class Plan:
-    """Tables and parameters of a chain of dense layers.
+    """Tables and parameters of a chain of stages.
 
     Parameters
     ----------
-    inputs : int
-        Features of a sample.
-    layers : sequence of Dense
-        At least one; their sizes and settings are read, their weights are attached later.
+    chain : Chain
+        Finished; its weights move into the plan's buffer.
+    seed : int
+        Of noise that has no seed of its own.
     """
 
-    def __init__(self, inputs: int, layers: Sequence[Dense]) -> None:
-        self.inputs = inputs
-        self.units = layers[-1].units
-        table = np.zeros((len(layers), t.LAYER_FIELDS), np.int64)
-        variables: list[tuple[int, int, int]] = []
-        penalties: list[tuple[float, float]] = []
+    def __init__(self, chain: Chain, seed: int) -> None:
+        self.inputs, self.units = chain.widths[0], chain.width
+        strides = [leading_dimension(width) for width in chain.widths]
+        places = [0, *np.cumsum(strides).tolist()]
+        self.row_floats, self.widest = places[-1], max(strides)
+        self.stages = chain.stages
+        self.variables: list[Variable] = []
+        table = np.zeros((len(chain.stages), t.STAGE_FIELDS), np.int64)
+        variables: list[tuple[int, ...]] = []
         items: list[tuple[int, ...]] = []
-        at = left = 0
-        width = inputs
-        for index, (row, layer) in enumerate(zip(table, layers, strict=True)):
-            columns = padded_columns(layer.units)
-            row[t.INPUTS], row[t.UNITS], row[t.COLUMNS] = width, layer.units, columns
-            row[t.LEFT], row[t.LEFT_STRIDE] = left, leading_dimension(width)
-            left += row[t.LEFT_STRIDE]
-            row[t.OUT], row[t.OUT_STRIDE] = left, leading_dimension(layer.units)
-            row[t.NARROW] = is_narrow(width, layer.units)
-            if row[t.NARROW]:
-                row[t.PANEL_ROWS], row[t.PANEL_COLUMNS] = padded_rows(layer.units), padded_columns(width)
-            else:
-                # whole vectors where the backward pass transposes blocks
-                row[t.PANEL_ROWS] = padded_columns(padded_rows(width)) if index else padded_rows(width)
-                row[t.PANEL_COLUMNS] = columns
-            size = int(row[t.PANEL_ROWS] * row[t.PANEL_COLUMNS])
+        at = statistics = 0
+        back = False
+        for index, (row, stage) in enumerate(zip(table, chain.stages, strict=True)):
+            row[t.KIND], row[t.BACK] = stage.kind, back
+            row[t.INPUTS], row[t.UNITS] = chain.widths[stage.left], stage.units
+            row[t.COLUMNS] = padded_columns(stage.units)
+            row[t.LEFT], row[t.LEFT_STRIDE] = places[stage.left], strides[stage.left]
+            row[t.OUT], row[t.OUT_STRIDE] = places[stage.out], strides[stage.out]
+            row[t.SKIP] = stage.skip if stage.skip < 0 else places[stage.skip]
+            row[t.ACTIVATION] = stage.activation.compiled_kind
+            if stage.noise is not None:
+                own = stage.noise.seed
+                row[t.NOISE] = stage.noise.kind
+                row[t.NOISE_SEED] = np.uint64(seed if own is None else own).astype(np.int64)
+            row[t.STATISTICS] = statistics if stage.by_batch else -1
+            statistics += int(row[t.COLUMNS]) if stage.by_batch else 0
+            dense = stage.kind == t.DENSE
+            size = _lay_kernel(row) if dense else int(row[t.COLUMNS])
             row[t.KERNEL], row[t.BIAS] = at, at + size
-            row[t.ACTIVATION] = layer.activation.compiled_kind
-            kernel_l, bias_l = layer.kernel_regularizer, layer.bias_regularizer
-            items += _kernel_items(index, len(variables), row)
-            variables.append((at, size, 1))
-            penalties.append((kernel_l.l1, kernel_l.l2) if kernel_l else (0.0, 0.0))
-            if layer.use_bias:
-                items += _bias_items(index, len(variables), row)
-            variables.append((int(row[t.BIAS]), columns, int(layer.use_bias)))
-            penalties.append((bias_l.l1, bias_l.l2) if bias_l and layer.use_bias else (0.0, 0.0))
-            at = int(row[t.BIAS]) + columns
-            width = layer.units
-        self.row_floats = left + leading_dimension(width)
-        self.widest = int(table[:, [t.LEFT_STRIDE, t.OUT_STRIDE]].max())
-        self.pack_floats = PANEL * int(table[1:, t.COLUMNS].max(initial=0))
-        products = table[:, t.INPUTS] * np.where(table[:, t.NARROW], table[:, t.UNITS], table[:, t.COLUMNS])
-        self.forward_flops = int(2 * products.sum())
-        self.training_flops = int(6 * products.sum() - 2 * products[0])
+            makers = (
+                (stage.kernel, size, _kernel_items if dense else _scale_items),
+                (stage.bias, int(row[t.COLUMNS]), _offset_items),
+            )
+            for variable, length, make_items in makers:
+                if variable is not None:
+                    if variable.trainable:
+                        items += make_items(index, len(variables), row)
+                        back = True
+                    kind = variable.constraint.kind if variable.constraint and variable.trainable else 0
+                    variables.append((at, length, int(variable.trainable), index, kind))
+                    self.variables.append(variable)
+                if variable is not None or dense:
+                    # a dense stage without a bias adds zeros
+                    at += length
         self.network = t.Network(
             table,
-            np.array([layer.activation.parameter for layer in layers], np.float32),
+            np.array(
+                [
+                    (s.activation.parameter, s.noise.amount if s.noise else 0.0, s.epsilon, s.momentum)
+                    for s in chain.stages
+                ],
+                np.float32,
+            ),
+            np.flatnonzero(table[:, t.STATISTICS] >= 0),
+            np.full(1, NOT_PREPARED),
             np.array(variables, np.int64).reshape(-1, t.VARIABLE_FIELDS),
-            np.array(penalties, np.float32).reshape(-1, 2),
+            np.array([_penalty(variable) for variable in self.variables], np.float32).reshape(-1, 3),
             np.array(items, np.int64).reshape(-1, t.ITEM_FIELDS),
             aligned(at),
         )
+        self.statistics = statistics
+        noisy = table[table[:, t.NOISE] != 0, t.UNITS]
+        self.word_room = -(-int(noisy.max(initial=0)) // WORD_ROOM_UNIT) * WORD_ROOM_UNIT
+        products = (
+            (table[:, t.KIND] == t.DENSE)
+            * table[:, t.INPUTS]
+            * np.where(table[:, t.NARROW], table[:, t.UNITS], table[:, t.COLUMNS])
+        )
+        self.pack_floats = PANEL * int(table[:, t.COLUMNS].max())
+        self.forward_flops = int(2 * products.sum())
+        self.training_flops = int(4 * products.sum() + 2 * (products * table[:, t.BACK]).sum())
+        for index, variable in enumerate(self.variables):
+            variable.weight.attach(self, index)
 
-    def _panels(self, index: int) -> list[tuple[slice, Float32]]:
-        """The kernel's panels: their columns, and a view (rows, width) of each."""
-        row = self.network.layers[index]
+    def prepare(self) -> None:
+        """Compile or load what runs stages that the engine does not run by itself, if there are any."""
+        network = self.network
+        dense = network.stages[:, t.KIND] == t.DENSE
+        if network.extension[0] == NOT_PREPARED and (
+            not dense.all() or network.stages[:, t.NOISE].any() or self.constrained
+        ):
+            network.extension[0] = stages_address(network)
+
+    @property
+    def constrained(self) -> bool:
+        """Whether a variable has a constraint."""
+        return bool(self.network.variables[:, t.CONSTRAINT].any())
+
+    def detach(self) -> None:
+        """Give the weights back to the layers."""
+        for variable in self.variables:
+            variable.weight.detach()
+
+    def _panels(self, row: t.Int64) -> list[tuple[slice, Float32]]:
+        """A kernel's panels: their columns, and a view (rows, width) of each; ``row`` is its stage's."""
         panels = []
         for column in range(0, int(row[t.PANEL_COLUMNS]), PANEL):
             width = min(PANEL, int(row[t.PANEL_COLUMNS]) - column)
@@ -104,29 +150,60 @@ class Plan:
             panels.append((slice(column, column + width), view.reshape(-1, width)))
         return panels
 
-    def read_dense(self, index: int) -> tuple[Float32, Float32]:
-        """Return copies of a layer's kernel (K, N) and bias (N,)."""
-        row = self.network.layers[index]
-        padded = np.concatenate([panel for _, panel in self._panels(index)], axis=1)
+    def _kernel_of(self, index: int) -> t.Int64 | None:
+        """The row of the dense stage whose kernel a variable is, or None."""
+        offset, row = (
+            self.network.variables[index, t.OFFSET],
+            self.network.stages[self.network.variables[index, t.OF_STAGE]],
+        )
+        return row if row[t.KIND] == t.DENSE and row[t.KERNEL] == offset else None
+
+    def read(self, index: int) -> Float32:
+        """Return a copy of a variable, in its weight's shape."""
+        row = self._kernel_of(index)
+        if row is None:
+            start = int(self.network.variables[index, t.OFFSET])
+            return self.network.parameters[start : start + self.variables[index].weight.shape[0]].copy()
+        padded = np.concatenate([panel for _, panel in self._panels(row)], axis=1)
         if row[t.NARROW]:
             padded = padded.T
-        bias = self.network.parameters[row[t.BIAS] : row[t.BIAS] + row[t.UNITS]]
-        return np.ascontiguousarray(padded[: row[t.INPUTS], : row[t.UNITS]]), bias.copy()
+        return np.ascontiguousarray(padded[: row[t.INPUTS], : row[t.UNITS]])
 
-    def write_dense(self, index: int, kernel: Float32, bias: Float32 | None) -> None:
-        """Store a layer's kernel (K, N) and bias (N,)."""
-        row = self.network.layers[index]
+    def write(self, index: int, value: Float32) -> None:
+        """Store a variable, given in its weight's shape."""
+        row = self._kernel_of(index)
+        if row is None:
+            start = int(self.network.variables[index, t.OFFSET])
+            self.network.parameters[start : start + len(value)] = value
+            return
         padded = np.zeros((row[t.PANEL_ROWS], row[t.PANEL_COLUMNS]), np.float32)
-        matrix = kernel.T if row[t.NARROW] else kernel
+        matrix = value.T if row[t.NARROW] else value
         padded[: matrix.shape[0], : matrix.shape[1]] = matrix
-        for columns, panel in self._panels(index):
+        for columns, panel in self._panels(row):
             panel[...] = padded[:, columns]
-        if bias is not None:
-            self.network.parameters[row[t.BIAS] : row[t.BIAS] + row[t.UNITS]] = bias
 
 
-def _kernel_items(layer: int, variable: int, row: t.Int64) -> Iterator[tuple[int, ...]]:
-    """The items of a kernel, square by square, in a square panel by panel; ``row`` is its layer's."""
+def _penalty(variable: Variable) -> tuple[float, float, float]:
+    regularizer, constraint = variable.regularizer, variable.constraint
+    l1, l2 = (regularizer.l1, regularizer.l2) if regularizer and variable.trainable else (0.0, 0.0)
+    return l1, l2, constraint.limit if constraint else 0.0
+
+
+def _lay_kernel(row: t.Int64) -> int:
+    """Write how a dense stage's kernel lies into its row of the table; return the kernel's padded size."""
+    inputs, units = int(row[t.INPUTS]), int(row[t.UNITS])
+    row[t.NARROW] = is_narrow(inputs, units)
+    if row[t.NARROW]:
+        row[t.PANEL_ROWS], row[t.PANEL_COLUMNS] = padded_rows(units), padded_columns(inputs)
+    else:
+        # whole vectors where the backward pass transposes blocks
+        row[t.PANEL_ROWS] = padded_columns(padded_rows(inputs)) if row[t.BACK] else padded_rows(inputs)
+        row[t.PANEL_COLUMNS] = row[t.COLUMNS]
+    return int(row[t.PANEL_ROWS] * row[t.PANEL_COLUMNS])
+
+
+def _kernel_items(stage: int, variable: int, row: t.Int64) -> Iterator[tuple[int, ...]]:
+    """The items of a kernel, square by square, in a square panel by panel; ``row`` is its stage's."""
     rows = padded_rows(int(row[t.UNITS] if row[t.NARROW] else row[t.INPUTS]))
     columns = int(row[t.PANEL_COLUMNS])
     for left in range(0, columns, SQUARE):
@@ -136,10 +213,19 @@ def _kernel_items(layer: int, variable: int, row: t.Int64) -> Iterator[tuple[int
                 start = int(row[t.KERNEL] + column * row[t.PANEL_ROWS])
                 for first in range(top, min(top + SQUARE, rows), ITEM_ROWS):
                     count = min(ITEM_ROWS, rows - first)
-                    yield layer, variable, start + first * width, count * width, column, first, count
+                    yield stage, variable, t.OF_KERNEL, start + first * width, count * width, column, first, count
 
 
-def _bias_items(layer: int, variable: int, row: t.Int64) -> Iterator[tuple[int, ...]]:
-    """The items of a bias."""
-    for column in range(0, int(row[t.COLUMNS]), ITEM_BIASES):
-        yield layer, variable, int(row[t.BIAS]) + column, min(ITEM_BIASES, int(row[t.COLUMNS]) - column), column, 0, 0
+def _vector_items(stage: int, variable: int, gradient: int, start: int, columns: int) -> Iterator[tuple[int, ...]]:
+    for column in range(0, columns, ITEM_COLUMNS):
+        yield stage, variable, gradient, start + column, min(ITEM_COLUMNS, columns - column), column, 0, 0
+
+
+def _offset_items(stage: int, variable: int, row: t.Int64) -> Iterator[tuple[int, ...]]:
+    """The items of a bias or an offset."""
+    return _vector_items(stage, variable, t.OF_OFFSET, int(row[t.BIAS]), int(row[t.COLUMNS]))
+
+
+def _scale_items(stage: int, variable: int, row: t.Int64) -> Iterator[tuple[int, ...]]:
+    """The items of a scale."""
+    return _vector_items(stage, variable, t.OF_SCALE, int(row[t.KERNEL]), int(row[t.COLUMNS]))

@@ -11,19 +11,30 @@ from ..kernels.jit import entry
 from ..threads import Team
 from . import tables as t
 from .feed import NO_ORDER, Feed, read_only
-from .plan import Plan, aligned
+from .plan import Plan
 from .rows import activate, compact, forward
 from .session import MOST_BLOCKS, NOTHING, threads_for
-from .tables import ARRIVED, JOINED, LEFT_STRIDE, NEXT, OUT, OUT_STRIDE, UNITS, Float32, Int64, Network
-from .workspace import cut_batch
-
-# The numbers of a prediction: rows of a block, and rows of the slabs.
-BLOCK, CAPACITY, NUMBERS = range(3)
+from .tables import (
+    ARRIVED,
+    BLOCK,
+    CAPACITY,
+    JOINED,
+    LEFT_STRIDE,
+    NEXT,
+    OUT,
+    OUT_STRIDE,
+    UNITS,
+    Float32,
+    Int64,
+    Network,
+    Workspace,
+)
+from .workspace import cut_batch, prediction_space
 
 
 @entry
 def predict_rows(
-    network: Network, activations: Float32, x: Float32, numbers: Int64, out: Float32, sync: Int64, helper: bool
+    network: Network, space: Workspace, x: Float32, job: Int64, out: Float32, sync: Int64, helper: bool
 ) -> None:
     """Fill the outputs of all rows, block by block; every thread takes blocks until there are none.
 
@@ -31,38 +42,38 @@ def predict_rows(
 
     Parameters
     ----------
-    activations : flat buffer
+    space : Workspace
         Slabs of ``CAPACITY`` rows, ``BLOCK`` of them for each thread.
     x : float32 (n, K)
         Features.
-    numbers : int64 (NUMBERS,)
+    job : int64 (JOB_FIELDS,)
         How the rows are cut.
     out : float32 (n, N), flat
         Overwritten.
     sync : int64 (SYNC_WORDS,)
         Zeros.
     """
-    last = network.layers.shape[0] - 1
-    layer = network.layers[last]
-    stride, features, units = network.layers[0, LEFT_STRIDE], x.shape[1], layer[UNITS]
+    last = network.stages.shape[0] - 1
+    stage = network.stages[last]
+    stride, features, units = network.stages[0, LEFT_STRIDE], x.shape[1], stage[UNITS]
+    activations = space.rows
     rank = 1 + atomic_add(sync, JOINED, 1) if helper else 0
-    slab, capacity = rank * numbers[BLOCK], numbers[CAPACITY]
-    blocks = -(-x.shape[0] // numbers[BLOCK])
+    slab, capacity = rank * job[BLOCK], job[CAPACITY]
+    blocks = -(-x.shape[0] // job[BLOCK])
     block = atomic_add(sync, NEXT, 1)
     while block < blocks:
-        first = block * numbers[BLOCK]
-        rows = min(numbers[BLOCK], x.shape[0] - first)
+        first = block * job[BLOCK]
+        rows = min(job[BLOCK], x.shape[0] - first)
         for row in range(rows):
             source = x[first + row]
             target = activations[(slab + row) * stride : (slab + row) * stride + features]
             for j in range(features):
                 target[j] = source[j]
         padded = padded_rows(rows)
-        # slopes are not written in prediction
-        forward(network, activations, activations, capacity, slab, padded, False)
+        forward(network, space, job, 0, last + 1, rank, 0, slab, padded, False)
         activate(network, activations, activations, capacity, last, slab, padded, False)
         compact(
-            activations, layer[OUT] * capacity + slab * layer[OUT_STRIDE], layer[OUT_STRIDE], rows, units,
+            activations, stage[OUT] * capacity + slab * stage[OUT_STRIDE], stage[OUT_STRIDE], rows, units,
             out[first * units : (first + rows) * units],
         )  # fmt: skip
         atomic_add(sync, ARRIVED, 1)
@@ -76,8 +87,8 @@ def predict_rows(
 class _Context(NamedTuple):
     """What one prediction at a time works with."""
 
-    activations: Float32
-    numbers: Int64
+    space: Workspace
+    job: Int64
     sync: Int64
 
 
@@ -102,10 +113,10 @@ class Predictor:
         if 0 < rows <= self._block:
             # taking from and adding to a list are atomic, so nobody else has this context meanwhile
             context = self._contexts.pop() if self._contexts else self._make_context(1)
-            activations, numbers, sync = context
+            space, job, sync = context
             sync[NEXT] = sync[ARRIVED] = 0
             x = read_only(np.ascontiguousarray(x, np.float32))
-            predict_rows(self._plan.network, activations, x, numbers, out.reshape(-1), sync, False)
+            predict_rows(self._plan.network, space, x, job, out.reshape(-1), sync, False)
             self._contexts.append(context)
         elif rows:
             self._predict_blocks(x, out)
@@ -118,21 +129,21 @@ class Predictor:
         longest = MOST_BLOCKS * block if feed.direct else max(1, feed.block // block) * block
         threads = threads_for(-(-min(longest, len(x)) // block), np.inf, self._plan.forward_flops * len(x))
         with Team(threads) as team:
-            activations, numbers, _ = self._make_context(team.size)
+            space, job, _ = self._make_context(team.size)
             for first in range(0, len(x), longest):
                 last = min(first + longest, len(x))
                 rows = feed.data(NO_ORDER, first, last)[0].x
                 part = read_only(rows[first:last]) if feed.direct else rows
                 # words of their own for each call: a helper may come late
                 work = (
-                    self._plan.network, activations, part, numbers, out[first:last].reshape(-1),
+                    self._plan.network, space, part, job, out[first:last].reshape(-1),
                     np.zeros(t.SYNC_WORDS, np.int64),
                 )  # fmt: skip
                 team.help(predict_rows, (*work, True), team.size - 1)
                 predict_rows(*work, False)
 
     def _make_context(self, threads: int) -> _Context:
-        capacity = self._block * threads
-        numbers = np.zeros(NUMBERS, np.int64)
-        numbers[BLOCK], numbers[CAPACITY] = self._block, capacity
-        return _Context(aligned(capacity * self._plan.row_floats), numbers, np.zeros(t.SYNC_WORDS, np.int64))
+        self._plan.prepare()
+        job = np.zeros(t.JOB_FIELDS, np.int64)
+        job[BLOCK], job[CAPACITY] = self._block, self._block * threads
+        return _Context(prediction_space(self._plan, self._block * threads), job, np.zeros(t.SYNC_WORDS, np.int64))

@@ -7,6 +7,7 @@ cut of them into blocks gives the same bits. Sums over rows are kept by piece, a
 import numpy as np
 
 from ..activations import LINEAR, SOFTMAX, elementwise
+from ..kernels.extension import call_extension
 from ..kernels.gemm import (
     PANEL,
     bias_gradient,
@@ -18,25 +19,35 @@ from ..kernels.gemm import (
 )
 from ..kernels.jit import kernel
 from ..kernels.narrow import narrow_forward
+from ..kernels.pointwise import scale_gradient
 from ..kernels.softmax import softmax_backward, softmax_crossentropy, softmax_forward
 from ..losses import CATEGORICAL_LOGITS, SPARSE_LOGITS, loss_value_and_grad, weighted_total
 from ..metrics import metric_update
 from .tables import (
     ACTIVATION,
+    ACTIVATION_PARAMETER,
+    BACK,
+    BATCH_BACKWARD,
+    BATCH_FORWARD,
     BIAS,
     CAPACITY,
     COLUMN,
     COLUMNS,
     COUNT,
+    DENSE,
+    GRADIENT,
     INPUTS,
     KERNEL,
-    LAYER,
+    KIND,
     LEFT,
     LEFT_STRIDE,
     LOGITS,
     LOSS_KIND,
     MODE,
     NARROW,
+    NOISE,
+    OF_OFFSET,
+    OF_SCALE,
     ORIGIN,
     OUT,
     OUT_STRIDE,
@@ -44,11 +55,17 @@ from .tables import (
     PANEL_COLUMNS,
     PANEL_ROWS,
     PIECE,
+    PIECE_BACKWARD,
+    PIECE_FORWARD,
     PIECE_LOSS,
     PIECE_METRICS,
     ROW,
     ROWS,
     SHUFFLED,
+    STAGE,
+    STAGE_BACKWARD,
+    STAGE_FORWARD,
+    STAGE_NOISE,
     TARGET_COLUMNS,
     TRAIN,
     UNITS,
@@ -60,6 +77,8 @@ from .tables import (
     Workspace,
 )
 
+ONE = np.float32(1)
+
 
 @kernel
 def source_row(data: Data, job: Int64, row: int) -> int:
@@ -70,7 +89,7 @@ def source_row(data: Data, job: Int64, row: int) -> int:
 @kernel
 def gather(network: Network, space: Workspace, data: Data, job: Int64, first: int, slab: int, rows: int) -> None:
     """Copy ``rows`` rows of the epoch, from its row ``first``, to the workspace's row ``slab``."""
-    stride = network.layers[0, LEFT_STRIDE]
+    stride = network.stages[0, LEFT_STRIDE]
     features = data.x.shape[1]
     for row in range(rows):
         source = data.x[source_row(data, job, first + row)]
@@ -94,6 +113,19 @@ def gather_targets(data: Data, job: Int64, first: int, rows: int, targets: Float
 
 
 @kernel
+def extend(
+    what: int, network: Network, space: Workspace, job: Int64, index: int, rank: int, first: int, slab: int, rows: int,
+    training: bool,
+) -> None:  # fmt: skip
+    """Have the extension of the stages do something; see :func:`fastmlp.engine.stages.run_stage`."""
+    call_extension(
+        network.extension[0],
+        (what, network, space.rows, space.slopes, space.statistics, space.piece_statistics, space.words, job,
+         job[CAPACITY], index, rank, first, slab, rows, training),
+    )  # fmt: skip
+
+
+@kernel
 def activate(
     network: Network,
     activations: Float32,
@@ -104,50 +136,65 @@ def activate(
     rows: int,
     training: bool,
 ) -> None:
-    """``a = f(z)`` of one layer in place, in training with slopes; padding columns of a become zero."""
-    layer = network.layers[index]
-    stride, units = layer[OUT_STRIDE], layer[UNITS]
-    out = layer[OUT] * capacity + slab * stride
-    if layer[ACTIVATION] == SOFTMAX:
-        softmax_forward(activations, out, stride, rows, units, layer[COLUMNS])
+    """``a = f(z)`` of one stage in place, in training with slopes; padding columns of a become zero."""
+    stage = network.stages[index]
+    stride, units = stage[OUT_STRIDE], stage[UNITS]
+    out = stage[OUT] * capacity + slab * stride
+    if stage[ACTIVATION] == SOFTMAX:
+        softmax_forward(activations, out, stride, rows, units, stage[COLUMNS])
+        if training:
+            # its way back is a step of its own
+            slopes[out : out + rows * stride] = ONE
     else:
         elementwise(
-            layer[ACTIVATION], network.activation_parameters[index], activations, out, slopes, out,
+            stage[ACTIVATION], network.settings[index, ACTIVATION_PARAMETER], activations, out, slopes, out,
             rows * stride, training,
         )  # fmt: skip
     # f(0) may not be 0, and the weights' gradient reads whole vectors of a row
-    if units < layer[COLUMNS] and activations[out + units] != 0:
+    if units < stage[COLUMNS] and activations[out + units] != 0:
         for row in range(rows):
-            for j in range(out + row * stride + units, out + row * stride + layer[COLUMNS]):
+            for j in range(out + row * stride + units, out + row * stride + stage[COLUMNS]):
                 activations[j] = 0
 
 
 @kernel
-def forward(
-    network: Network, activations: Float32, slopes: Float32, capacity: int, slab: int, rows: int, training: bool
-) -> None:
-    """``z = x w + b``, ``a = f(z)`` layer by layer; in training ``slopes = f'(z)``. The last z is left as it is.
+def dense_forward(network: Network, activations: Float32, capacity: int, index: int, slab: int, rows: int) -> None:
+    """``z = x w + b`` of one dense stage."""
+    stage = network.stages[index]
+    left = stage[LEFT] * capacity + slab * stage[LEFT_STRIDE]
+    out = stage[OUT] * capacity + slab * stage[OUT_STRIDE]
+    if stage[NARROW]:
+        narrow_forward(
+            network.parameters, stage[BIAS], activations, left, stage[LEFT_STRIDE], network.parameters,
+            stage[KERNEL], stage[PANEL_COLUMNS], stage[UNITS], activations, out, stage[OUT_STRIDE], rows,
+        )  # fmt: skip
+    else:
+        rows_product(
+            network.parameters, stage[BIAS], activations, left, stage[LEFT_STRIDE], network.parameters,
+            stage[KERNEL], stage[PANEL_ROWS], stage[INPUTS], stage[COLUMNS], activations, out, stage[OUT_STRIDE], rows,
+        )  # fmt: skip
 
-    ``rows`` is padded; what stands in padding rows is finite or not, and used by nothing.
+
+@kernel
+def forward(
+    network: Network, space: Workspace, job: Int64, begin: int, end: int, rank: int, first: int, slab: int, rows: int,
+    training: bool,
+) -> None:  # fmt: skip
+    """``z`` and ``a = f(z)`` of the stages ``begin`` to ``end``; in training with slopes and noise. The last z stays.
+
+    ``rows`` is padded; what stands in padding rows is finite or not, and used by nothing. ``first`` is the batch's
+    row at ``slab``.
     """
-    last = network.layers.shape[0] - 1
-    for index in range(last + 1):
-        layer = network.layers[index]
-        left = layer[LEFT] * capacity + slab * layer[LEFT_STRIDE]
-        out = layer[OUT] * capacity + slab * layer[OUT_STRIDE]
-        if layer[NARROW]:
-            narrow_forward(
-                network.parameters, layer[BIAS], activations, left, layer[LEFT_STRIDE], network.parameters,
-                layer[KERNEL], layer[PANEL_COLUMNS], layer[UNITS], activations, out, layer[OUT_STRIDE], rows,
-            )  # fmt: skip
+    for index in range(begin, end):
+        stage = network.stages[index]
+        if stage[KIND] == DENSE:
+            dense_forward(network, space.rows, job[CAPACITY], index, slab, rows)
         else:
-            rows_product(
-                network.parameters, layer[BIAS], activations, left, layer[LEFT_STRIDE], network.parameters,
-                layer[KERNEL], layer[PANEL_ROWS], layer[INPUTS], layer[COLUMNS], activations, out, layer[OUT_STRIDE],
-                rows,
-            )  # fmt: skip
-        if index < last:
-            activate(network, activations, slopes, capacity, index, slab, rows, training)
+            extend(STAGE_FORWARD, network, space, job, index, rank, first, slab, rows, training)
+        if index < network.stages.shape[0] - 1:
+            activate(network, space.rows, space.slopes, job[CAPACITY], index, slab, rows, training)
+            if training and stage[NOISE]:
+                extend(STAGE_NOISE, network, space, job, index, rank, first, slab, rows, True)
 
 
 @kernel
@@ -178,10 +225,10 @@ def judge(
 
     With ``LOGITS`` the loss takes the last z, and the activation is applied only where metrics want it.
     """
-    index = network.layers.shape[0] - 1
-    layer = network.layers[index]
-    stride, units = layer[OUT_STRIDE], layer[UNITS]
-    out = layer[OUT] * job[CAPACITY] + slab * stride
+    index = network.stages.shape[0] - 1
+    stage = network.stages[index]
+    stride, units = stage[OUT_STRIDE], stage[UNITS]
+    out = stage[OUT] * job[CAPACITY] + slab * stride
     size, room = rows * units, rank * job[PIECE] * units
     outputs, predictions = space.outputs[room : room + size], space.predictions[room : room + size]
     gradient = space.gradient[room : room + size]
@@ -197,11 +244,11 @@ def judge(
     padded = padded_rows(rows)
     softmax = job[LOSS_KIND] == CATEGORICAL_LOGITS or job[LOSS_KIND] == SPARSE_LOGITS
     # straight from the place of z to that of its gradient
-    direct = training and softmax and (logits or layer[ACTIVATION] == LINEAR)
+    direct = training and softmax and (logits or stage[ACTIVATION] == LINEAR)
     if direct:
         softmax_crossentropy(
             space.rows, out, stride, targets, job[LOSS_KIND] == SPARSE_LOGITS, objective.loss_parameter[0], weights,
-            np.float32(1 / batch), rows, units, values, space.slopes, out, stride, layer[COLUMNS],
+            np.float32(1 / batch), rows, units, values, space.slopes, out, stride, stage[COLUMNS],
         )  # fmt: skip
         sums[PIECE_LOSS] = weighted_total(values, weights, rows, 1)
     elif logits:
@@ -231,16 +278,16 @@ def judge(
             PIECE_METRICS + objective.metrics[metric, 1],
         )  # fmt: skip
     if training and not direct:
-        spread_gradient(space, layer, out, gradient, rows, logits)
+        spread_gradient(space, stage, out, gradient, rows, logits)
 
 
 @kernel
-def spread_gradient(space: Workspace, layer: Int64, out: int, gradient: Float32, rows: int, logits: bool) -> None:
+def spread_gradient(space: Workspace, stage: Int64, out: int, gradient: Float32, rows: int, logits: bool) -> None:
     """Turn the gradient of the outputs into that of the last z, in the slopes' place; padding is zero."""
-    stride, units = layer[OUT_STRIDE], layer[UNITS]
-    plain = logits or layer[ACTIVATION] == SOFTMAX
+    stride, units = stage[OUT_STRIDE], stage[UNITS]
+    plain = logits or stage[ACTIVATION] == SOFTMAX
     for row in range(rows):
-        dz = space.slopes[out + row * stride : out + row * stride + layer[COLUMNS]]
+        dz = space.slopes[out + row * stride : out + row * stride + stage[COLUMNS]]
         da = gradient[row * units : (row + 1) * units]
         if plain:
             for j in range(units):
@@ -250,38 +297,55 @@ def spread_gradient(space: Workspace, layer: Int64, out: int, gradient: Float32,
                 dz[j] *= da[j]
         for j in range(units, dz.size):
             dz[j] = 0
-    if layer[ACTIVATION] == SOFTMAX and not logits:
+    if stage[ACTIVATION] == SOFTMAX and not logits:
         softmax_backward(space.rows, out, stride, space.slopes, out, stride, rows, units)
 
 
 @kernel
-def backward(network: Network, space: Workspace, job: Int64, rank: int, slab: int, rows: int) -> None:
-    """``dz`` of every layer but the last, from that of the layer above: ``dz_below = (dz w^T) * slope``.
+def dense_backward(network: Network, space: Workspace, job: Int64, index: int, rank: int, slab: int, rows: int) -> None:
+    """``slopes below *= dz w^T`` of one dense stage.
 
     A panel of w^T is made where it is used, and stays in the cache meanwhile.
     """
-    for index in range(network.layers.shape[0] - 1, 0, -1):
-        layer = network.layers[index]
-        left = layer[LEFT] * job[CAPACITY] + slab * layer[LEFT_STRIDE]
-        softmax = network.layers[index - 1, ACTIVATION] == SOFTMAX
-        out = layer[OUT] * job[CAPACITY] + slab * layer[OUT_STRIDE]
-        for column in range(0, layer[PANEL_COLUMNS] if layer[NARROW] else layer[PANEL_ROWS], PANEL):
-            if layer[NARROW]:
-                width = min(PANEL, layer[PANEL_COLUMNS] - column)
-                panels, panel = network.parameters, layer[KERNEL] + column * layer[PANEL_ROWS]
-            else:
-                width = min(PANEL, layer[PANEL_ROWS] - column)
-                panels, panel = space.packed, rank * job[PACK_ROOM]
-                transpose_panel(
-                    network.parameters, layer[KERNEL], layer[PANEL_ROWS], layer[COLUMNS], column, width, panels, panel
-                )
-            panel_product(
-                space.zeros, 0, space.slopes, out, layer[OUT_STRIDE], panels, panel, width == PANEL, layer[UNITS],
-                space.slopes, left + column, layer[LEFT_STRIDE], rows, not softmax,
-            )  # fmt: skip
-        if softmax:
+    stage = network.stages[index]
+    left = stage[LEFT] * job[CAPACITY] + slab * stage[LEFT_STRIDE]
+    out = stage[OUT] * job[CAPACITY] + slab * stage[OUT_STRIDE]
+    for column in range(0, stage[PANEL_COLUMNS] if stage[NARROW] else stage[PANEL_ROWS], PANEL):
+        if stage[NARROW]:
+            width = min(PANEL, stage[PANEL_COLUMNS] - column)
+            panels, panel = network.parameters, stage[KERNEL] + column * stage[PANEL_ROWS]
+        else:
+            width = min(PANEL, stage[PANEL_ROWS] - column)
+            panels, panel = space.packed, rank * job[PACK_ROOM]
+            transpose_panel(
+                network.parameters, stage[KERNEL], stage[PANEL_ROWS], stage[COLUMNS], column, width, panels, panel
+            )
+        panel_product(
+            space.zeros, 0, space.slopes, out, stage[OUT_STRIDE], panels, panel, width == PANEL, stage[UNITS],
+            space.slopes, left + column, stage[LEFT_STRIDE], rows, True,
+        )  # fmt: skip
+
+
+@kernel
+def backward(
+    network: Network, space: Workspace, job: Int64, high: int, low: int, rank: int, slab: int, rows: int
+) -> None:
+    """From ``dz`` of the stage ``high`` to that of every stage whose outputs the stages down to ``low`` read.
+
+    ``dz_below = (dz w^T) * slope``, and so for every kind of stage; it ends where nothing below is trained.
+    """
+    for index in range(high, low - 1, -1):
+        stage = network.stages[index]
+        if not stage[BACK]:
+            return
+        if stage[KIND] == DENSE:
+            dense_backward(network, space, job, index, rank, slab, rows)
+        else:
+            extend(STAGE_BACKWARD, network, space, job, index, rank, 0, slab, rows, True)
+        if network.stages[index - 1, ACTIVATION] == SOFTMAX:
+            left = stage[LEFT] * job[CAPACITY] + slab * stage[LEFT_STRIDE]
             softmax_backward(
-                space.rows, left, layer[LEFT_STRIDE], space.slopes, left, layer[LEFT_STRIDE], rows, layer[INPUTS]
+                space.rows, left, stage[LEFT_STRIDE], space.slopes, left, stage[LEFT_STRIDE], rows, stage[INPUTS]
             )
 
 
@@ -297,24 +361,40 @@ def item_gradient(
     first: int,
     add: bool,
 ) -> None:
-    """``dw = x^T dz`` or ``db = sum dz`` of one item over ``rows`` rows from ``slab``, or added with ``add``."""
+    """``dw = x^T dz``, ``db = sum dz`` or ``ds = sum x dz`` of one item over ``rows`` rows, or added with ``add``."""
     item = network.items[index]
-    layer = network.layers[item[LAYER]]
-    x = layer[LEFT] * job[CAPACITY] + slab * layer[LEFT_STRIDE]
-    dz = layer[OUT] * job[CAPACITY] + slab * layer[OUT_STRIDE]
-    if not item[ROWS]:
-        bias_gradient(space.slopes, dz + item[COLUMN], layer[OUT_STRIDE], rows, item[COUNT], gradients, first, add)
+    stage = network.stages[item[STAGE]]
+    x = stage[LEFT] * job[CAPACITY] + slab * stage[LEFT_STRIDE]
+    dz = stage[OUT] * job[CAPACITY] + slab * stage[OUT_STRIDE]
+    if item[GRADIENT] == OF_OFFSET:
+        bias_gradient(space.slopes, dz + item[COLUMN], stage[OUT_STRIDE], rows, item[COUNT], gradients, first, add)
+        return
+    if item[GRADIENT] == OF_SCALE:
+        scale_gradient(
+            space.rows, x + item[COLUMN], space.slopes, dz + item[COLUMN], stage[OUT_STRIDE], rows, item[COUNT],
+            gradients, first, add,
+        )  # fmt: skip
         return
     # dw = x^T dz, or of a narrow layer dw^T = dz^T x
-    left, left_at, left_stride = space.rows, x + item[ROW], layer[LEFT_STRIDE]
-    right, right_at, right_stride = space.slopes, dz + item[COLUMN], layer[OUT_STRIDE]
-    if layer[NARROW]:
-        left, left_at, left_stride = space.slopes, dz, layer[OUT_STRIDE]
-        right, right_at, right_stride = space.rows, x + item[COLUMN], layer[LEFT_STRIDE]
+    left, left_at, left_stride = space.rows, x + item[ROW], stage[LEFT_STRIDE]
+    right, right_at, right_stride = space.slopes, dz + item[COLUMN], stage[OUT_STRIDE]
+    if stage[NARROW]:
+        left, left_at, left_stride = space.slopes, dz, stage[OUT_STRIDE]
+        right, right_at, right_stride = space.rows, x + item[COLUMN], stage[LEFT_STRIDE]
     panel_gradient(
         left, left_at, left_stride, right, right_at, right_stride, rows, gradients, first,
         item[COUNT] == item[ROWS] * PANEL, item[ROWS], add,
     )  # fmt: skip
+
+
+@kernel
+def piece_statistics(
+    network: Network, space: Workspace, job: Int64, what: int, index: int, first: int, slab: int, rows: int
+) -> None:
+    """What a stage that standardises by the batch needs of each piece of a block, whose first row is ``first``."""
+    for row in range(0, rows, job[PIECE]):
+        piece = (first + row) // job[PIECE]
+        extend(what, network, space, job, index, piece, 0, slab + row, min(job[PIECE], rows - row), True)
 
 
 @kernel
@@ -330,8 +410,12 @@ def train_rows(
     slab: int,
     rows: int,
     batch: int,
+    segment: int,
 ) -> None:
-    """Everything but the parameters' gradients for a block of a batch.
+    """Everything but the parameters' gradients for a block of a batch, or one segment of it.
+
+    With m stages that standardise by the batch, every row waits for all others 2 m times: before each of them on the
+    way up, and on the way down. So there are 2 m + 1 segments, with the loss in the middle one.
 
     Parameters
     ----------
@@ -343,11 +427,34 @@ def train_rows(
         Where the block lies in the workspace, and how many rows it has.
     """
     padded = padded_rows(rows)
-    gather(network, space, data, job, start + first, slab, rows)
-    forward(network, space.rows, space.slopes, job[CAPACITY], slab, padded, True)
-    for row in range(0, rows, job[PIECE]):
-        judge(
-            network, space, objective, data, job, rank, start + first + row, slab + row, min(job[PIECE], rows - row),
-            batch, (first + row) // job[PIECE],
-        )  # fmt: skip
-    backward(network, space, job, rank, slab, padded)
+    barriers, stages = network.barriers, network.stages.shape[0]
+    middle = barriers.size
+    if segment == 0:
+        gather(network, space, data, job, start + first, slab, rows)
+    if segment <= middle:
+        begin = barriers[segment - 1] if segment else 0
+        end = barriers[segment] if segment < middle else stages
+        forward(network, space, job, begin, end, rank, first, slab, padded, True)
+    if segment < middle:
+        piece_statistics(network, space, job, PIECE_FORWARD, barriers[segment], first, slab, rows)
+        return
+    if segment == middle:
+        for row in range(0, rows, job[PIECE]):
+            judge(
+                network, space, objective, data, job, rank, start + first + row, slab + row,
+                min(job[PIECE], rows - row), batch, (first + row) // job[PIECE],
+            )  # fmt: skip
+    below = 2 * middle - segment - 1
+    high = stages - 1 if segment == middle else barriers[below + 1]
+    backward(network, space, job, high, barriers[below] + 1 if below >= 0 else 0, rank, slab, padded)
+    if below >= 0:
+        piece_statistics(network, space, job, PIECE_BACKWARD, barriers[below], first, slab, rows)
+
+
+@kernel
+def batch_statistics(network: Network, space: Workspace, job: Int64, segment: int, batch: int) -> None:
+    """Put together what the pieces of a batch have left after a segment; one thread for all."""
+    middle = network.barriers.size
+    what = BATCH_FORWARD if segment < middle else BATCH_BACKWARD
+    index = network.barriers[segment if segment < middle else 2 * middle - segment - 1]
+    extend(what, network, space, job, index, 0, job[PIECE], -(-batch // job[PIECE]), batch, True)

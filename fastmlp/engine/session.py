@@ -128,6 +128,7 @@ class Session:
         job = self._job
         job[t.PIECE], job[t.BLOCK], job[t.SHARDS], job[t.CAPACITY] = cut.piece, cut.block, cut.shards, capacity
         job[t.PACK_ROOM], job[t.TARGET_COLUMNS] = self.plan.pack_floats, feed.columns
+        job[t.WORD_ROOM], job[t.CONSTRAINED] = self.plan.word_room, self.plan.constrained
         return space
 
     def _gradients(self, shards: int, threads: int) -> None:
@@ -148,6 +149,7 @@ class Session:
         limit: int | None = None,
         steps_a_call: int | None = None,
     ) -> None:
+        self.plan.prepare()
         cut = cut_batch(self.plan, batch_size, training=training)
         size = batch_size if training else cut.block
         steps = -(-feed.rows // size)

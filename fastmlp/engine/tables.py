@@ -8,21 +8,44 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
+UInt32 = NDArray[np.uint32]
 
-# Columns of the layer table. COLUMNS is UNITS padded. LEFT and OUT count floats of one row of the workspace: a slab
-# of ``capacity`` rows begins at LEFT * capacity. The kernel lies in panels of PANEL_ROWS rows and PANEL_COLUMNS
-# columns in all: those of w, or (NARROW) those of w^T.
+# Kinds of stages: a dense layer, the same numbers (for an activation, noise, or a fork), a scale and an offset for
+# each column, mean 0 and variance 1 by columns or by rows, and the sum of two tensors.
+DENSE, COPY, AFFINE, STANDARD_COLUMNS, STANDARD_ROWS, JOIN = range(6)
+
+# Columns of the stage table. COLUMNS is UNITS padded. LEFT, OUT and SKIP count floats of one row of the workspace: the
+# slab of a tensor begins at LEFT * capacity. KERNEL and BIAS are offsets of two variables, whatever they are to the
+# stage. A dense layer's kernel lies in panels of PANEL_ROWS rows and PANEL_COLUMNS columns in all: those of w, or
+# (NARROW) those of w^T. BACK: something below is trained. STATISTICS: the first column of the batch's statistics, or
+# -1 for moving ones.
 (
-    INPUTS, UNITS, COLUMNS, LEFT, LEFT_STRIDE, OUT, OUT_STRIDE, KERNEL, PANEL_ROWS, PANEL_COLUMNS, NARROW, BIAS,
-    ACTIVATION, LAYER_FIELDS,
-) = range(14)  # fmt: skip
+    KIND, INPUTS, UNITS, COLUMNS, LEFT, LEFT_STRIDE, OUT, OUT_STRIDE, KERNEL, PANEL_ROWS, PANEL_COLUMNS, NARROW, BIAS,
+    ACTIVATION, BACK, SKIP, NOISE, NOISE_SEED, STATISTICS, STAGE_FIELDS,
+) = range(20)  # fmt: skip
 
-# Columns of the variable table: where it is, how many elements with its padding, whether it is trained.
-OFFSET, SIZE, TRAINABLE, VARIABLE_FIELDS = range(4)
+# Columns of the stages' float32 settings.
+ACTIVATION_PARAMETER, NOISE_AMOUNT, STAGE_EPSILON, STAGE_MOMENTUM, STAGE_SETTINGS = range(5)
+
+# Columns of the variable table: where it is, how many elements with its padding, whether it is trained, its stage.
+OFFSET, SIZE, TRAINABLE, OF_STAGE, CONSTRAINT, VARIABLE_FIELDS = range(6)
 
 # Columns of the item table. An item is a piece of a trained variable that one thread makes the gradient of and
-# updates: ROWS rows of the panel at COLUMN of a kernel, or (ROWS = 0) some columns of a bias.
-LAYER, VARIABLE, AT, COUNT, COLUMN, ROW, ROWS, ITEM_FIELDS = range(8)
+# updates: ROWS rows of the panel at COLUMN of a kernel, or some columns of a vector.
+STAGE, VARIABLE, GRADIENT, AT, COUNT, COLUMN, ROW, ROWS, ITEM_FIELDS = range(9)
+# How the gradient comes about: a product, a sum over the rows, or a sum of products with the stage's inputs.
+OF_KERNEL, OF_OFFSET, OF_SCALE = range(3)
+
+# Rows of the batch's statistics, and of those of a piece of it: on the way back, the means of the gradient and of
+# its product with the standardised column, first as sums.
+MEAN, VARIANCE, GRADIENT_MEAN, PRODUCT_MEAN, STATISTIC_ROWS = range(5)
+PIECE_MEAN, PIECE_SQUARES, PIECE_STATISTICS = range(3)
+
+# What an extension of the stages is asked to do.
+(
+    STAGE_FORWARD, STAGE_BACKWARD, STAGE_NOISE, PIECE_FORWARD, PIECE_BACKWARD, BATCH_FORWARD, BATCH_BACKWARD,
+    STAGE_CONSTRAINT,
+) = range(8)  # fmt: skip
 
 TRAIN, EVALUATE = range(2)
 UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
@@ -30,8 +53,9 @@ UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
 # The job's numbers.
 (
     MODE, FIRST_STEP, LAST_STEP, BATCH_SIZE, SAMPLES, ORIGIN, SHUFFLED, ITERATION, LOSS_KIND, LOGITS, TARGET_COLUMNS,
-    OPTIMIZER, CLIPS, PENALISED, BLOCK, PIECE, CAPACITY, SHARDS, PACK_ROOM, THREADS, JOB_FIELDS,
-) = range(21)  # fmt: skip
+    OPTIMIZER, CLIPS, PENALISED, CONSTRAINED, BLOCK, PIECE, CAPACITY, SHARDS, PACK_ROOM, WORD_ROOM, DRAWS, THREADS,
+    JOB_FIELDS,
+) = range(24)  # fmt: skip
 
 # Running sums of an epoch: losses times rows, rows, 1 after a loss that is not finite; then the metrics'.
 LOSS_SUM, ROW_SUM, DIVERGED, METRIC_SUMS = range(4)
@@ -48,10 +72,12 @@ COMMAND, JOINED, ARRIVED, NEXT, SYNC_WORDS = 0, 16, 32, 48, 64
 class Network(NamedTuple):
     """What the compiled loops read of a model."""
 
-    layers: Int64  # (layers, LAYER_FIELDS)
-    activation_parameters: Float32  # (layers,)
+    stages: Int64  # (stages, STAGE_FIELDS)
+    settings: Float32  # (stages, STAGE_SETTINGS)
+    barriers: Int64  # the stages that standardise by the batch, in their order
+    extension: Int64  # (1,): the address of what runs all stages but dense ones, or -1
     variables: Int64  # (variables, VARIABLE_FIELDS)
-    penalties: Float32  # (variables, 2): l1, l2
+    penalties: Float32  # (variables, 3): l1, l2, the constraint's limit
     items: Int64  # (items, ITEM_FIELDS)
     parameters: Float32  # flat: kernels in panels, each followed by its bias; padding zero
 
@@ -70,6 +96,9 @@ class Workspace(NamedTuple):
     gradient: Float32  # flat, each (piece, N): of the loss with respect to the outputs
     sums: Float64  # (pieces, PIECE_METRICS + sums of the metrics)
     zeros: Float32  # a vector's worth of zeros
+    statistics: Float32  # (STATISTIC_ROWS, columns that are standardised by the batch)
+    piece_statistics: Float64  # (pieces, PIECE_STATISTICS, columns as above)
+    words: UInt32  # flat, each random words for a row
 
 
 class Objective(NamedTuple):

@@ -57,7 +57,9 @@ def cut_batch(plan: Plan, batch: int, *, training: bool) -> Cut:
     piece = min(_up(-(-batch // MOST_PIECES), SMALLEST_PIECE), _down(rows, SMALLEST_PIECE))
     block = _down(rows, piece)
     pieces = -(-batch // piece)
-    shards = min(MOST_SHARDS, pieces) if batch > 2 * block and parameters <= SHARD_PARAMETERS else 0
+    shards = (
+        min(MOST_SHARDS, pieces) if batch > 2 * block and parameters <= SHARD_PARAMETERS and not plan.statistics else 0
+    )
     return Cut(piece, block, shards)
 
 
@@ -107,5 +109,17 @@ def make_workspace(
         aligned(outputs),
         np.zeros((pieces, t.PIECE_METRICS + metric_sums)),
         aligned(2 * SIMD_WIDTH),
+        np.zeros((t.STATISTIC_ROWS, plan.statistics if training else 0), np.float32),
+        np.zeros((pieces, t.PIECE_STATISTICS, plan.statistics if training else 0)),
+        np.zeros(threads * plan.word_room if training else 0, np.uint32),
     )
     return workspace, capacity
+
+
+def prediction_space(plan: Plan, capacity: int) -> t.Workspace:
+    """Return the memory for predictions: the activations of ``capacity`` rows, and nothing else."""
+    none, no_sums = aligned(0), np.zeros((0, 0))
+    return t.Workspace(
+        aligned(capacity * plan.row_floats), none, none, none, none, none, none, none, none, no_sums,
+        aligned(2 * SIMD_WIDTH), np.zeros((0, 0), np.float32), np.zeros((0, 0, 0)), np.zeros(0, np.uint32),
+    )  # fmt: skip

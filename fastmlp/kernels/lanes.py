@@ -101,6 +101,20 @@ def tile_add(_typing: Any, tile: Any, other: Any) -> Any:
 
 
 @operation
+def tile_product(_typing: Any, tile: Any, other: Any) -> Any:
+    """Return the product of two tiles, place by place."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        value, second = arguments
+        for index in range(tile.rows * tile.vectors):
+            total = builder.fmul(*(builder.extract_value(operand, index) for operand in (value, second)))
+            value = builder.insert_value(value, total, index)
+        return value
+
+    return tile(tile, other), emit
+
+
+@operation
 def tile_shift(_typing: Any, tile: Any, amount: Any) -> Any:
     """Return the tile with ``amount`` added to every element."""
 
@@ -158,13 +172,16 @@ if JIT_DISABLED:
         tile_add,
         tile_larger,
         tile_load_part,
+        tile_product,
         tile_scale,
         tile_shift,
         tile_store_part,
     )
 
 __all__ = [
-    "row_largest", "row_sum", "tile_load_part", "tile_scale", "tile_shift", "tile_store_part",
+    "row_dot",
+    "row_largest",
+    "row_squares", "row_sum", "tile_load_part", "tile_scale", "tile_shift", "tile_store_part",
 ]  # fmt: skip
 
 
@@ -183,4 +200,30 @@ def row_sum(values: Buffer, first: int, count: int) -> np.float32:
     tile = tile_load_part(values, first, count, ZERO)
     for j in range(SIMD_WIDTH, count, SIMD_WIDTH):
         tile = tile_add(tile, tile_load_part(values, first + j, count - j, ZERO))
+    return np.float32(lanes_sum(tile))
+
+
+@inlined
+def row_squares(values: Buffer, first: int, count: int, centre: np.float32) -> np.float32:
+    """Return the sum of ``(values[first : first + count] - centre)^2``."""
+    part = tile_shift(tile_load_part(values, first, count, centre), -centre)
+    tile = tile_product(part, part)
+    for j in range(SIMD_WIDTH, count, SIMD_WIDTH):
+        part = tile_shift(tile_load_part(values, first + j, count - j, centre), -centre)
+        tile = tile_add(tile, tile_product(part, part))
+    return np.float32(lanes_sum(tile))
+
+
+@inlined
+def row_dot(left: Buffer, left_first: int, right: Buffer, right_first: int, count: int) -> np.float32:
+    """Return the sum of products of two rows of ``count`` elements."""
+    tile = tile_product(tile_load_part(left, left_first, count, ZERO), tile_load_part(right, right_first, count, ZERO))
+    for j in range(SIMD_WIDTH, count, SIMD_WIDTH):
+        tile = tile_add(
+            tile,
+            tile_product(
+                tile_load_part(left, left_first + j, count - j, ZERO),
+                tile_load_part(right, right_first + j, count - j, ZERO),
+            ),
+        )
     return np.float32(lanes_sum(tile))

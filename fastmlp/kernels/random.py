@@ -15,7 +15,7 @@ WEYL_0, WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 ROUNDS = 10
 
 # Words of the counter that tell the uses of one seed apart.
-SHUFFLE_STREAM = np.uint64(1)
+SHUFFLE_STREAM, NOISE_STREAM = np.uint64(1), np.uint64(1 << 16)
 
 
 @kernel

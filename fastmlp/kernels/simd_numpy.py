@@ -86,6 +86,11 @@ def tile_add(tile: Tile, other: Tile) -> Tile:
     return tile + other
 
 
+def tile_product(tile: Tile, other: Tile) -> Tile:
+    """Return the product of two tiles, place by place."""
+    return tile * other
+
+
 def tile_shift(tile: Tile, amount: np.float32) -> Tile:
     """Return the tile with a number added to every element."""
     return tile + amount

@@ -1,0 +1,286 @@
+"""Every stage but a dense one, noise, and constraints: an entry of its own that the engine calls by its address.
+
+So only who uses one of them waits for its compilation, and the plain engine stays what it is.
+"""
+
+import numpy as np
+
+from ..constraints import MAX_NORM, NON_NEG
+from ..kernels.constraint import clip_negative, constrain_norm
+from ..kernels.extension import address_of
+from ..kernels.jit import entry, kernel
+from ..kernels.noise import DROPOUT, dropout_row, gaussian_row, random_words
+from ..kernels.pointwise import add_rows, multiply_slopes, scale_rows, scale_slopes
+from ..kernels.standardise import (
+    column_moments,
+    column_sums,
+    columns_backward,
+    columns_slopes,
+    rows_backward,
+    standardise_columns,
+    standardise_rows,
+)
+from .tables import (
+    AFFINE,
+    BATCH_BACKWARD,
+    BATCH_FORWARD,
+    BIAS,
+    COLUMNS,
+    CONSTRAINT,
+    DRAWS,
+    GRADIENT_MEAN,
+    INPUTS,
+    JOIN,
+    KERNEL,
+    KIND,
+    LEFT,
+    LEFT_STRIDE,
+    MEAN,
+    NARROW,
+    NOISE,
+    NOISE_AMOUNT,
+    NOISE_SEED,
+    OF_STAGE,
+    OFFSET,
+    OUT,
+    OUT_STRIDE,
+    PANEL_COLUMNS,
+    PANEL_ROWS,
+    PIECE_FORWARD,
+    PIECE_MEAN,
+    PIECE_SQUARES,
+    PRODUCT_MEAN,
+    SIZE,
+    SKIP,
+    STAGE_BACKWARD,
+    STAGE_CONSTRAINT,
+    STAGE_EPSILON,
+    STAGE_FORWARD,
+    STAGE_MOMENTUM,
+    STAGE_NOISE,
+    STANDARD_COLUMNS,
+    STANDARD_ROWS,
+    STATISTICS,
+    UNITS,
+    VARIANCE,
+    WORD_ROOM,
+    Float32,
+    Float64,
+    Int64,
+    Network,
+    UInt32,
+)
+
+
+@kernel
+def stage_forward(
+    network: Network, activations: Float32, statistics: Float32, capacity: int, index: int, slab: int, rows: int,
+    training: bool,
+) -> None:  # fmt: skip
+    """``z`` of one stage for ``rows`` rows from ``slab``, before its activation."""
+    stage = network.stages[index]
+    stride, columns = stage[LEFT_STRIDE], stage[COLUMNS]
+    left, out = stage[LEFT] * capacity + slab * stride, stage[OUT] * capacity + slab * stride
+    first = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
+    second = network.parameters[stage[BIAS] : stage[BIAS] + columns]
+    epsilon = network.settings[index, STAGE_EPSILON]
+    if stage[KIND] == AFFINE:
+        scale_rows(activations, left, out, stride, rows, first, second)
+    elif stage[KIND] == STANDARD_ROWS:
+        standardise_rows(activations, left, activations, out, stride, rows, stage[UNITS], epsilon)
+    elif stage[KIND] == STANDARD_COLUMNS:
+        if training and stage[STATISTICS] >= 0:
+            first = statistics[MEAN, stage[STATISTICS] : stage[STATISTICS] + columns]
+            second = statistics[VARIANCE, stage[STATISTICS] : stage[STATISTICS] + columns]
+        standardise_columns(activations, left, out, stride, rows, first, second, epsilon)
+    else:
+        skip = stage[SKIP] * capacity + slab * stride
+        add_rows(activations, left, skip, out, rows * stride, stage[KIND] == JOIN)
+
+
+@kernel
+def stage_backward(
+    network: Network, activations: Float32, slopes: Float32, statistics: Float32, capacity: int, index: int,
+    slab: int, rows: int,
+) -> None:  # fmt: skip
+    """Multiply the slopes of a stage's inputs by their gradient; those of its outputs are the gradient of its z."""
+    stage = network.stages[index]
+    stride, columns = stage[LEFT_STRIDE], stage[COLUMNS]
+    left, out = stage[LEFT] * capacity + slab * stride, stage[OUT] * capacity + slab * stride
+    epsilon = network.settings[index, STAGE_EPSILON]
+    if stage[KIND] == AFFINE:
+        scale = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
+        scale_slopes(slopes, left, out, stride, rows, scale)
+    elif stage[KIND] == STANDARD_ROWS:
+        rows_backward(
+            activations, left, activations, out, slopes, left, out, stride, rows, stage[UNITS], columns, epsilon
+        )
+    elif stage[KIND] == STANDARD_COLUMNS:
+        if stage[STATISTICS] >= 0:
+            begin, end = stage[STATISTICS], stage[STATISTICS] + columns
+            columns_backward(
+                activations, out, slopes, left, out, stride, rows, statistics[VARIANCE, begin:end], epsilon,
+                statistics[GRADIENT_MEAN, begin:end], statistics[PRODUCT_MEAN, begin:end],
+            )  # fmt: skip
+        else:
+            variance = network.parameters[stage[BIAS] : stage[BIAS] + columns]
+            columns_slopes(slopes, left, out, stride, rows, variance, epsilon)
+    else:
+        # a fork adds what has passed by; a join hands its gradient on, and its fork the other part
+        skip = stage[SKIP] * capacity + slab * stride
+        multiply_slopes(slopes, left, out, skip, rows * stride, stage[KIND] != JOIN and stage[SKIP] >= 0)
+
+
+@kernel
+def stage_noise(
+    network: Network, activations: Float32, slopes: Float32, words: UInt32, numbers: Int64, capacity: int, index: int,
+    rank: int, slab: int, first: int, rows: int,
+) -> None:  # fmt: skip
+    """Noise on a stage's outputs; ``first`` is the batch's row at ``slab``."""
+    stage = network.stages[index]
+    amount, units = network.settings[index, NOISE_AMOUNT], stage[UNITS]
+    own = words[rank * numbers[WORD_ROOM] : (rank + 1) * numbers[WORD_ROOM]]
+    needed = (units + 1) // 2 if stage[NOISE] == DROPOUT else units
+    for row in range(rows):
+        random_words(own, needed, np.uint64(stage[NOISE_SEED]), numbers[DRAWS], index, first + row)
+        at = stage[OUT] * capacity + (slab + row) * stage[OUT_STRIDE]
+        values = activations[at : at + units]
+        if stage[NOISE] == DROPOUT:
+            dropout_row(values, slopes[at : at + units], own, amount)
+        else:
+            gaussian_row(values, own, amount)
+
+
+@kernel
+def batch_moments(
+    network: Network, statistics: Float32, parts: Float64, index: int, piece: int, pieces: int, batch: int
+) -> None:
+    """Mean and variance of a batch's columns from those of its pieces, and the moving averages.
+
+    Pieces are put together in order (Chan, Golub & LeVeque, The American Statistician 37, 1983).
+    """
+    stage = network.stages[index]
+    begin, columns = stage[STATISTICS], stage[COLUMNS]
+    mean, squares = parts[0, PIECE_MEAN, begin : begin + columns], parts[0, PIECE_SQUARES, begin : begin + columns]
+    done = min(piece, batch)
+    for number in range(1, pieces):
+        rows = min(piece, batch - done)
+        own = parts[number, PIECE_MEAN, begin : begin + columns]
+        own_squares = parts[number, PIECE_SQUARES, begin : begin + columns]
+        share = rows / (done + rows)
+        for j in range(columns):
+            distance = own[j] - mean[j]
+            mean[j] += distance * share
+            squares[j] += own_squares[j] + distance * distance * (done * share)
+        done += rows
+    momentum = network.settings[index, STAGE_MOMENTUM]
+    moving_mean = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
+    moving_variance = network.parameters[stage[BIAS] : stage[BIAS] + columns]
+    for j in range(columns):
+        average, variance = np.float32(mean[j]), np.float32(squares[j] / batch)
+        statistics[MEAN, begin + j], statistics[VARIANCE, begin + j] = average, variance
+        moving_mean[j] += (average - moving_mean[j]) * (np.float32(1) - momentum)
+        moving_variance[j] += (variance - moving_variance[j]) * (np.float32(1) - momentum)
+
+
+@kernel
+def batch_sums(network: Network, statistics: Float32, parts: Float64, index: int, pieces: int, batch: int) -> None:
+    """The means that the way back needs, from the sums of pieces."""
+    stage = network.stages[index]
+    for j in range(stage[STATISTICS], stage[STATISTICS] + stage[COLUMNS]):
+        gradient = product = np.float64(0)
+        for number in range(pieces):
+            gradient += parts[number, PIECE_MEAN, j]
+            product += parts[number, PIECE_SQUARES, j]
+        statistics[GRADIENT_MEAN, j] = np.float32(gradient / batch)
+        statistics[PRODUCT_MEAN, j] = np.float32(product / batch)
+
+
+@kernel
+def constrain(network: Network, index: int, unit_first: int, unit_last: int) -> None:
+    """Make some units' weights of a variable fulfil its constraint."""
+    variable = network.variables[index]
+    stage = network.stages[variable[OF_STAGE]]
+    w = network.parameters[variable[OFFSET] : variable[OFFSET] + variable[SIZE]]
+    if variable[CONSTRAINT] == NON_NEG:
+        units = stage[UNITS]
+        clip_negative(w[w.size * unit_first // units : w.size * unit_last // units])
+    else:
+        for unit in range(unit_first, unit_last):
+            constrain_norm(
+                w, stage[PANEL_ROWS], stage[PANEL_COLUMNS], stage[NARROW] != 0, stage[INPUTS], unit,
+                network.penalties[index, 2], variable[CONSTRAINT] == MAX_NORM,
+            )  # fmt: skip
+
+
+@entry
+def run_stage(
+    what: int,
+    network: Network,
+    activations: Float32,
+    slopes: Float32,
+    statistics: Float32,
+    piece_statistics: Float64,
+    words: UInt32,
+    numbers: Int64,
+    capacity: int,
+    index: int,
+    rank: int,
+    first: int,
+    slab: int,
+    rows: int,
+    training: bool,
+) -> None:
+    """Do one thing that the plain engine cannot.
+
+    Parameters
+    ----------
+    what : int
+        One of ``tables``' constants for extensions.
+    activations, slopes, statistics, piece_statistics, words
+        Parts of the workspace.
+    numbers : int64 buffer
+        The job's.
+    capacity : int
+        Rows of a slab.
+    index : int
+        The stage, or the variable of a constraint.
+    rank : int
+        The thread, or the piece whose statistics are made.
+    first, slab, rows : int
+        The batch's row, the workspace's row where it lies, and how many there are. For a batch's statistics: the
+        rows of a piece, the number of pieces, the rows of the batch.
+    training : bool
+        Whether a batch's own statistics are used.
+    """
+    if what == STAGE_FORWARD:
+        stage_forward(network, activations, statistics, capacity, index, slab, rows, training)
+    elif what == STAGE_BACKWARD:
+        stage_backward(network, activations, slopes, statistics, capacity, index, slab, rows)
+    elif what == STAGE_NOISE:
+        stage_noise(network, activations, slopes, words, numbers, capacity, index, rank, slab, first, rows)
+    elif what == BATCH_FORWARD:
+        batch_moments(network, statistics, piece_statistics, index, first, slab, rows)
+    elif what == BATCH_BACKWARD:
+        batch_sums(network, statistics, piece_statistics, index, slab, rows)
+    elif what == STAGE_CONSTRAINT:
+        constrain(network, index, first, first + rows)
+    else:
+        stage = network.stages[index]
+        stride, begin = stage[LEFT_STRIDE], stage[STATISTICS]
+        left, out = stage[LEFT] * capacity + slab * stride, stage[OUT] * capacity + slab * stride
+        one = piece_statistics[rank, PIECE_MEAN, begin : begin + stage[COLUMNS]]
+        other = piece_statistics[rank, PIECE_SQUARES, begin : begin + stage[COLUMNS]]
+        if what == PIECE_FORWARD:
+            column_moments(activations, left, stride, rows, one, other)
+        else:
+            column_sums(slopes, out, activations, out, stride, rows, one, other)
+
+
+def stages_address(network: Network) -> int:
+    """Return the address of :func:`run_stage`, compiled or loaded for these types."""
+    flat, numbers = np.empty(0, np.float32), np.empty(0, np.int64)
+    return address_of(
+        run_stage, 0, network, flat, flat, np.empty((0, 0), np.float32), np.empty((0, 0, 0)), np.empty(0, np.uint32),
+        numbers, 0, 0, 0, 0, 0, 0, False,
+    )  # fmt: skip

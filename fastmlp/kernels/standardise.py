@@ -1,0 +1,158 @@
+"""Mean 0 and variance 1, by rows or by columns, and the way back through it.
+
+For ``a = (x - m) d`` with ``d = 1 / sqrt(variance + epsilon)`` over the same n numbers,
+``dx = d (da - mean(da) - a mean(a da))`` (Ioffe & Szegedy, arXiv 1502.03167, section 3, with the sums put together).
+Blocks are flat buffers: rows of ``width`` padded columns, ``stride`` apart. Slopes are multiplied by dx.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .jit import SIMD_WIDTH, kernel
+from .lanes import row_dot, row_squares, row_sum, tile_load_part, tile_scale, tile_shift
+from .simd import tile_store
+
+Buffer = NDArray[np.float32]
+Buffer64 = NDArray[np.float64]
+
+ONE = np.float32(1)
+
+
+@kernel
+def standardise_columns(
+    x: Buffer, first: int, out: int, stride: int, rows: int, mean: Buffer, variance: Buffer, epsilon: np.float32
+) -> None:
+    """``x[out...] = (x[first...] - mean) / sqrt(variance + epsilon)``, by columns."""
+    # the first row of the result holds the factors until it is its turn
+    width = mean.size
+    factors = x[out : out + width]
+    for j in range(width):
+        factors[j] = ONE / np.sqrt(variance[j] + epsilon)
+    for row in range(rows - 1, -1, -1):
+        source = x[first + row * stride : first + row * stride + width]
+        target = x[out + row * stride : out + row * stride + width]
+        for j in range(width):
+            target[j] = (source[j] - mean[j]) * factors[j]
+
+
+@kernel
+def columns_slopes(
+    slopes: Buffer, first: int, gradient: int, stride: int, rows: int, variance: Buffer, epsilon: np.float32
+) -> None:
+    """The way back where mean and variance are constants: ``slopes[first...] *= da / sqrt(variance + epsilon)``."""
+    width = variance.size
+    for row in range(rows):
+        target = slopes[first + row * stride : first + row * stride + width]
+        da = slopes[gradient + row * stride : gradient + row * stride + width]
+        for j in range(width):
+            target[j] *= da[j] / np.sqrt(variance[j] + epsilon)
+
+
+@kernel
+def column_moments(x: Buffer, first: int, stride: int, rows: int, mean: Buffer64, squares: Buffer64) -> None:
+    """Mean of each column, and the sum of squares of the differences from it."""
+    mean[:] = 0
+    squares[:] = 0
+    for row in range(rows):
+        values = x[first + row * stride : first + row * stride + mean.size]
+        for j in range(mean.size):
+            mean[j] += values[j]
+    for j in range(mean.size):
+        mean[j] /= rows
+    for row in range(rows):
+        values = x[first + row * stride : first + row * stride + mean.size]
+        for j in range(mean.size):
+            difference = values[j] - mean[j]
+            squares[j] += difference * difference
+
+
+@kernel
+def column_sums(
+    gradient: Buffer, first: int, a: Buffer, a_first: int, stride: int, rows: int, sums: Buffer64, products: Buffer64
+) -> None:
+    """The sum of each column of da, and of its products with a."""
+    sums[:] = 0
+    products[:] = 0
+    for row in range(rows):
+        values = gradient[first + row * stride : first + row * stride + sums.size]
+        others = a[a_first + row * stride : a_first + row * stride + sums.size]
+        for j in range(sums.size):
+            sums[j] += values[j]
+            products[j] += np.float64(values[j]) * np.float64(others[j])
+
+
+@kernel
+def columns_backward(
+    a: Buffer,
+    a_first: int,
+    slopes: Buffer,
+    first: int,
+    gradient: int,
+    stride: int,
+    rows: int,
+    variance: Buffer,
+    epsilon: np.float32,
+    gradient_mean: Buffer,
+    product_mean: Buffer,
+) -> None:
+    """``slopes[first...] *= d (da - mean(da) - a mean(a da))``, by columns, with da at ``gradient``."""
+    width = variance.size
+    for row in range(rows):
+        target = slopes[first + row * stride : first + row * stride + width]
+        da = slopes[gradient + row * stride : gradient + row * stride + width]
+        values = a[a_first + row * stride : a_first + row * stride + width]
+        for j in range(width):
+            centred = da[j] - gradient_mean[j] - values[j] * product_mean[j]
+            target[j] *= centred / np.sqrt(variance[j] + epsilon)
+
+
+@kernel
+def _row_moments(x: Buffer, first: int, columns: int, epsilon: np.float32) -> tuple[np.float32, np.float32]:
+    """Mean of a row, and ``1 / sqrt(variance + epsilon)``."""
+    count = np.float32(columns)
+    mean = row_sum(x, first, columns) / count
+    return mean, ONE / np.sqrt(row_squares(x, first, columns, mean) / count + epsilon)
+
+
+@kernel
+def standardise_rows(
+    x: Buffer, first: int, out: Buffer, out_first: int, stride: int, rows: int, columns: int, epsilon: np.float32
+) -> None:
+    """``out = (x - mean) / sqrt(variance + epsilon)`` row by row, 0 in padding columns."""
+    for row in range(rows):
+        start = first + row * stride
+        mean, factor = _row_moments(x, start, columns, epsilon)
+        for j in range(0, columns, SIMD_WIDTH):
+            tile = tile_scale(tile_shift(tile_load_part(x, start + j, columns - j, mean), -mean), factor)
+            tile_store(tile, out, out_first + row * stride + j, SIMD_WIDTH)
+
+
+@kernel
+def rows_backward(
+    x: Buffer,
+    x_first: int,
+    a: Buffer,
+    a_first: int,
+    slopes: Buffer,
+    first: int,
+    gradient: int,
+    stride: int,
+    rows: int,
+    columns: int,
+    width: int,
+    epsilon: np.float32,
+) -> None:
+    """``slopes[first...] *= d (da - mean(da) - a mean(a da))`` row by row, with da at ``gradient``."""
+    count = np.float32(columns)
+    for row in range(rows):
+        before = a_first + row * stride
+        _, factor = _row_moments(x, x_first + row * stride, columns, epsilon)
+        above = gradient + row * stride
+        gradient_mean = row_sum(slopes, above, columns) / count
+        product_mean = row_dot(slopes, above, a, before, columns) / count
+        target = slopes[first + row * stride : first + row * stride + width]
+        da, others = slopes[above : above + columns], a[before : before + columns]
+        for j in range(columns):
+            target[j] *= factor * (da[j] - gradient_mean - others[j] * product_mean)
+        for j in range(columns, width):
+            target[j] = 0

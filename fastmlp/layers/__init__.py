@@ -1,0 +1,26 @@
+"""Layers: what a user says of them, and their weights while no model holds them.
+
+A layer lays itself out as *stages* of a chain (``engine/chain.py``), which is what the compiled loops know. To add
+one: a class with ``output_shape``, ``_make_weights`` and ``lay`` in a file of this folder.
+"""
+
+from .base import Layer, Shape, Weight, Weights
+from .dense import Dense
+from .input import Input
+from .noise import Dropout, GaussianNoise
+from .normalization import BatchNormalization, LayerNormalization, Normalization
+from .pointwise import Activation, Flatten, Rescaling
+from .residual import Residual
+
+TABLE: dict[str, type[Layer]] = {
+    layer.__name__: layer
+    for layer in (
+        Activation, BatchNormalization, Dense, Dropout, Flatten, GaussianNoise, LayerNormalization, Normalization,
+        Rescaling, Residual,
+    )
+}  # fmt: skip
+
+__all__ = [
+    "Activation", "BatchNormalization", "Dense", "Dropout", "Flatten", "GaussianNoise", "Input", "Layer",
+    "LayerNormalization", "Normalization", "Rescaling", "Residual", "Shape", "Weight", "Weights",
+]  # fmt: skip

@@ -1,0 +1,102 @@
+"""The wide skip: layers beside which their input passes."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .base import Layer, Shape, Weight, one_row
+
+if TYPE_CHECKING:
+    from ..engine.chain import Chain
+
+
+class Residual(Layer):
+    """``x + layers(x)`` (He et al., arXiv 1512.03385): gradients reach what is below through the sum undiminished.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        At least one; together they give as many outputs as they get inputs.
+    name : str, optional
+        A name, unique in the model.
+
+    Examples
+    --------
+    >>> Residual([Dense(16, activation="relu"), Dense(16)]).output_shape((16,))
+    (16,)
+    """
+
+    def __init__(self, layers: Any, name: str | None = None) -> None:
+        if not isinstance(layers, Iterable) or isinstance(layers, (str, bytes)):
+            raise TypeError(f"layers must be a list such as [Dense(16), Dense(16)], got {layers!r}")
+        self.layers = list(layers)
+        if not self.layers:
+            raise ValueError("layers must hold at least one layer, got none")
+        for layer in self.layers:
+            if not isinstance(layer, Layer):
+                raise TypeError(f"layers must hold layers, got {layer!r}")
+            if layer.taken:
+                raise ValueError(f"layer {layer.name!r} already belongs to a model; make a new one")
+        super().__init__(name)
+        for layer in self.layers:
+            layer.taken = True
+
+    def __repr__(self) -> str:
+        return f"Residual({self.layers!r}, name={self.name!r})"
+
+    @property
+    def inner(self) -> list[Layer]:
+        """The layers beside the skip."""
+        return self.layers
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes any of the weights; setting it sets all layers inside."""
+        return any(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.layers:
+            layer.trainable = value
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the shape of the inputs, which is also that of the last layer's outputs."""
+        one_row("Residual", shape)
+        inner = shape
+        for layer in self.layers:
+            inner = layer.output_shape(inner)
+        if inner != shape:
+            raise ValueError(
+                f"the layers of a Residual must give as many outputs as they get inputs, but {shape[0]} features "
+                f"become {inner[0]}"
+            )
+        return shape
+
+    def build(self, shape: Shape, generator: np.random.Generator) -> None:
+        """Draw initial weights of all layers inside."""
+        inner = shape
+        for layer in self.layers:
+            layer.check_inputs(inner)
+            if not layer.built:
+                layer.build(inner, generator)
+            inner = layer.output_shape(inner)
+        self._input_shape, self.built = shape, True
+
+    def check_inputs(self, shape: Shape) -> None:
+        """Raise ValueError if a layer inside cannot take its inputs."""
+        self.output_shape(shape)
+        for layer in self.layers:
+            layer.check_inputs(shape)
+            shape = layer.output_shape(shape)
+
+    def weights_of_parts(self) -> list[tuple[Weight, bool]]:
+        """Return every weight of the layers inside, and whether it is trained."""
+        return [part for layer in self.layers for part in layer.weights_of_parts()]
+
+    def lay(self, chain: "Chain") -> None:
+        """Add the fork, the stages inside, and the sum."""
+        entrance = chain.fork()
+        for layer in self.layers:
+            layer.lay(chain)
+        chain.join(entrance)
