@@ -29,8 +29,8 @@ def rest_of_power(beta: float, update: int) -> float:
 def adam_factors(settings: Settings, rate: float, update: int, factors: Buffer) -> None:
     """Write the rate with the correction of both moments' bias, and 1 - beta_1."""
     rate *= math.sqrt(rest_of_power(settings[SECOND], update)) / rest_of_power(settings[MOMENTUM], update)
-    factors[RATE] = np.float32(rate)
-    factors[FIRST] = np.float32(1 - settings[MOMENTUM])
+    factors[RATE] = rate
+    factors[FIRST] = 1 - settings[MOMENTUM]
 
 
 @kernel

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import FLOAT32_LARGEST as LARGEST
 from ..kernels.jit import kernel
-from .adam import SMALLEST_EXPONENT, rest_of_power
+from .adam import rest_of_power
 from .base import (
     EPSILON,
     FIRST,
@@ -28,22 +28,8 @@ NADAM_KIND = 5
 SCHEDULE_DECAY = 0.96
 # from here on the power changes no bit of 1 - power / 2
 LAST_WARM_UPDATE = 900
-
-
-@kernel
-def momentum_product(beta_1: float, update: int) -> float:
-    """Return the product of the momenta of the updates up to this one.
-
-    It is a function of the number of the update alone, so that nothing has to be kept for it; it is 0 where
-    ``1 - product`` is 1 anyway, with the default beta_1 after 380 updates.
-    """
-    if beta_1 == 0 or update * math.log(beta_1) < SMALLEST_EXPONENT:
-        return 0.0
-    product, power = beta_1**update, 1.0
-    for _ in range(min(update, LAST_WARM_UPDATE)):
-        power *= SCHEDULE_DECAY
-        product *= 1 - power / 2
-    return product
+# less changes no bit of 1 - product
+SMALLEST_PRODUCT = 1e-17
 
 
 @kernel
@@ -51,16 +37,23 @@ def nadam_factors(settings: Settings, rate: float, update: int, factors: Buffer)
     """Write what the first moment, the gradient and epsilon are multiplied with, and 1 - beta_1.
 
     Both moments' corrections are put into the rates, and the second's into epsilon too, so that the step divides by
-    the uncorrected root as Adam does.
+    the uncorrected root as Adam does. The first's needs the product of the momenta of all updates: it is computed anew
+    from the number of the update, so that nothing has to be kept for it, and only as long as it changes 1 - product,
+    with the default beta_1 for 370 updates.
     """
-    beta_1, root = settings[MOMENTUM], math.sqrt(rest_of_power(settings[SECOND], update))
-    momentum = beta_1 * (1 - SCHEDULE_DECAY**update / 2)
-    following = beta_1 * (1 - SCHEDULE_DECAY ** (update + 1) / 2)
-    product = momentum_product(beta_1, update)
-    factors[RATE] = np.float32(rate * root * following / (1 - product * following))
-    factors[GRADIENT_RATE] = np.float32(rate * root * (1 - momentum) / (1 - product))
-    factors[FIRST] = np.float32(1 - beta_1)
-    factors[SMALL] = np.float32(settings[EPSILON] * root)
+    beta_1 = settings[MOMENTUM]
+    product, power = beta_1**update, 1.0
+    if product > SMALLEST_PRODUCT:
+        for _ in range(min(update, LAST_WARM_UPDATE)):
+            power *= SCHEDULE_DECAY
+            product *= 1 - power / 2
+    power = SCHEDULE_DECAY**update
+    momentum, following = beta_1 * (1 - power / 2), beta_1 * (1 - power * SCHEDULE_DECAY / 2)
+    root = math.sqrt(rest_of_power(settings[SECOND], update))
+    factors[RATE] = rate * root * following / (1 - product * following)
+    factors[GRADIENT_RATE] = rate * root * (1 - momentum) / (1 - product)
+    factors[FIRST] = 1 - beta_1
+    factors[SMALL] = settings[EPSILON] * root
 
 
 @kernel

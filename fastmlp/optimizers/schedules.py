@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import check_count, check_flag, finite_number
-from .curves import EXPONENTIAL, INVERSE_TIME, POLYNOMIAL, RESTARTS, SEGMENTS, scheduled_rate
+from .curves import COSINE, CYCLES, EXPONENTIAL, INVERSE_TIME, RESTARTS, SEGMENTS, scheduled_rate
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class ExponentialDecay(LearningRateSchedule):
 
     def compiled(self) -> tuple[int, Sequence[float]]:
         """Return the kind of curve and its numbers."""
-        return EXPONENTIAL, (self.initial_learning_rate, self.decay_steps, self.staircase, self.decay_rate)
+        segment = (math.inf, 0, self.decay_steps, self.initial_learning_rate, 0, 1)
+        return EXPONENTIAL, (*segment, self.staircase, self.decay_rate)
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ class InverseTimeDecay(LearningRateSchedule):
 
     def compiled(self) -> tuple[int, Sequence[float]]:
         """Return the kind of curve and its numbers."""
-        return INVERSE_TIME, (self.initial_learning_rate, self.decay_steps, self.staircase, self.decay_rate)
+        segment = (math.inf, 0, self.decay_steps, self.initial_learning_rate, 0, 1)
+        return INVERSE_TIME, (*segment, self.staircase, self.decay_rate)
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ class PolynomialDecay(LearningRateSchedule):
 
     def compiled(self) -> tuple[int, Sequence[float]]:
         """Return the kind of curve and its numbers."""
-        numbers = self.initial_learning_rate, self.decay_steps, self.cycle, self.end_learning_rate, self.power
-        return POLYNOMIAL, numbers
+        ends = self.initial_learning_rate, self.end_learning_rate
+        return CYCLES if self.cycle else SEGMENTS, (math.inf, 0, self.decay_steps, *ends, self.power)
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,8 @@ class CosineDecayRestarts(LearningRateSchedule):
 
     def compiled(self) -> tuple[int, Sequence[float]]:
         """Return the kind of curve and its numbers."""
-        numbers = self.initial_learning_rate, self.first_decay_steps, 0, self.t_mul, self.m_mul, self.alpha
-        return RESTARTS, numbers
+        ends = self.initial_learning_rate, self.initial_learning_rate * self.alpha
+        return RESTARTS, (math.inf, 0, self.first_decay_steps, *ends, COSINE, self.t_mul, self.m_mul)
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         """Return the kind of curve and its numbers."""
         numbers: list[float] = []
         for last, value in zip([*self.boundaries, math.inf], self.values, strict=True):
-            numbers += [last, 0, 0, value, value, 0]
+            numbers += [last, 0, 1, value, value, 1]
         return SEGMENTS, numbers
 
 
@@ -269,10 +271,10 @@ class CosineDecay(LearningRateSchedule):
             top, begin = self.initial_learning_rate, 0.0
         else:
             top, begin = self.warmup_target, self.warmup_steps
-        cosine = (math.inf, begin, self.decay_steps, top, top * self.alpha, 1)
+        cosine = (math.inf, begin, self.decay_steps, top, top * self.alpha, COSINE)
         if begin == 0:
             return SEGMENTS, cosine
-        return SEGMENTS, (begin, 0, begin, self.initial_learning_rate, top, 0, *cosine)
+        return SEGMENTS, (begin, 0, begin, self.initial_learning_rate, top, 1, *cosine)
 
 
 @dataclass(frozen=True)
@@ -315,8 +317,10 @@ class OneCycle(LearningRateSchedule):
         """Return the kind of curve and its numbers."""
         first = self.max_lr / self.div_factor
         top, last = self.pct_start * self.total_steps - 1, self.total_steps - 1
-        rise = (top, 0, top, first, self.max_lr, 1)
-        return SEGMENTS, (*rise, math.inf, top, last - top, self.max_lr, first / self.final_div_factor, 1)
+        # a rise that ends with step 0 has the highest rate there, and a fall of no steps the lowest one after it
+        rise = (top, 0, top, first, self.max_lr, COSINE) if top > 0 else (top, top - 1, 1, first, self.max_lr, COSINE)
+        fall = (math.inf, top, max(last - top, 1e-9), self.max_lr, first / self.final_div_factor, COSINE)
+        return SEGMENTS, (*rise, *fall)
 
 
 def _check_rates(schedule: Any, *names: str) -> None:

@@ -1,7 +1,5 @@
 """Optimizers by their names, and by the kinds that compiled steps know them by."""
 
-import numpy as np
-
 from ..kernels.jit import kernel
 from ..names import find
 from .adagrad import ADAGRAD_KIND, Adagrad, adagrad_step
@@ -59,24 +57,25 @@ def step_factors(kind: int, settings: Settings, batch: int, factors: Buffer) -> 
     factors : float32 (FACTORS,)
         Overwritten.
     """
-    together, every = int(settings[BATCHES_AN_UPDATE]), int(settings[OVERWRITE_EVERY])
-    update, complete = batch, True
+    together, every, schedule = settings[BATCHES_AN_UPDATE], settings[OVERWRITE_EVERY], settings[SCHEDULE]
+    update, batches = batch, together
     if together > 1:
-        update, complete = (batch - 1) // together + 1, batch % together == 0
+        update = -int(-batch // together)
+        if update * together != batch:
+            batches = 0.0
     rate = settings[LEARNING_RATE]
-    schedule = int(settings[SCHEDULE])
     if schedule != CONSTANT:
         # Keras counts batches here, even where several make an update
-        rate = scheduled_rate(schedule, settings[SETTINGS:], float(batch - 1))
-    factors[RATE] = np.float32(rate)
-    factors[DECAY] = np.float32(rate * settings[WEIGHT_DECAY])
-    factors[FIRST] = np.float32(settings[MOMENTUM])
-    factors[REST] = np.float32(1 - settings[SECOND])
-    factors[SMALL] = np.float32(settings[EPSILON])
-    factors[OPTION] = np.float32(settings[VARIANT])
-    factors[BATCHES] = np.float32(together if complete else 0)
-    factors[REST_OF_AVERAGE] = np.float32(1.0 if update == 1 else settings[AVERAGE_REST])
-    factors[OVERWRITE] = np.float32(1 if every != 0 and update % every == 0 else 0)
+        rate = scheduled_rate(int(schedule), settings[SETTINGS:], float(batch - 1))
+    factors[RATE] = rate
+    factors[DECAY] = rate * settings[WEIGHT_DECAY]
+    factors[FIRST] = settings[MOMENTUM]
+    factors[REST] = 1 - settings[SECOND]
+    factors[SMALL] = settings[EPSILON]
+    factors[OPTION] = settings[VARIANT]
+    factors[BATCHES] = batches
+    factors[REST_OF_AVERAGE] = 1.0 if update == 1 else settings[AVERAGE_REST]
+    factors[OVERWRITE] = every > 0 and update % every == 0
     if kind == ADAM_KIND:
         adam_factors(settings, rate, update, factors)
     elif kind == NADAM_KIND:
