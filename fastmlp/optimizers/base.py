@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ..errors import FLOAT32_LARGEST as LARGEST
 from ..errors import check_flag
-from .curves import CONSTANT
 from .schedules import LearningRateSchedule
+from .schedules.curves import CONSTANT
 
 Buffer = NDArray[np.float32]
 Settings = NDArray[np.float64]

@@ -31,10 +31,10 @@ from .base import (
     Optimizer,
     Settings,
 )
-from .curves import CONSTANT, scheduled_rate
 from .lion import LION_KIND, Lion, lion_step
 from .nadam import NADAM_KIND, Nadam, nadam_factors, nadam_step
 from .rmsprop import RMSPROP_KIND, RMSprop, rmsprop_step
+from .schedules.curves import CONSTANT, scheduled_rate
 from .sgd import SGD, sgd_step
 
 TABLE: dict[str, type[Optimizer]] = {

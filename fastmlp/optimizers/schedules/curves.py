@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels.jit import shape_function
+from ...kernels.jit import shape_function
 
 # Kinds of curves; CONSTANT is an optimizer's own learning rate.
 CONSTANT, SEGMENTS, CYCLES, RESTARTS, EXPONENTIAL, INVERSE_TIME = range(6)
