@@ -34,7 +34,9 @@ from fastmlp.kernels.gemm import (
     rows_product,
 )
 from fastmlp.kernels.jit import entry
-from fastmlp.optimizers import FACTORS, SGD, Adam, AdamW, Optimizer, RMSprop, optimizer_step, step_factors
+from fastmlp.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from fastmlp.optimizers.base import FACTORS
+from fastmlp.optimizers.table import optimizer_step, step_factors
 
 Array = NDArray[np.float32]
 
@@ -299,7 +301,7 @@ class Updates:
         self.gradients = gradients, -gradients
         start = rng.standard_normal(PARAMETERS, np.float32)
         self.ours, self.theirs = start.copy(), start.copy()
-        self.our_slots, self.their_slots = (np.zeros((optimizer.slots, PARAMETERS), np.float32) for _ in "ab")
+        self.our_slots, self.their_slots = (np.zeros((len(optimizer.slots), PARAMETERS), np.float32) for _ in "ab")
         self.factors = np.zeros(FACTORS, np.float32)
         self.flat_slots = self.our_slots.reshape(-1)
         self.iterations = {"fastmlp": 0, "numpy": 0}

@@ -90,6 +90,7 @@ class Run:
             logs = result
             if self.model.stop_training:
                 break
+        self.session.take_averages()
         self.callbacks.call("on_train_end", logs)
 
     def _watch(self, rows: int) -> bool:

@@ -373,22 +373,40 @@ METRICS = {
 # --- 4. Optimizers ----------------------------------------------------------------------------------------
 
 
-# keras/src/optimizers/base_optimizer.py: clip, then decay every variable, then update it.
+# keras/src/optimizers/base_optimizer.py: clip, then decay every variable, then update it. The learning rate is a
+# number, or a function of the batches before this one.
 class Optimizer:
-    def __init__(self, learning_rate, *, weight_decay=None, clipnorm=None, clipvalue=None, global_clipnorm=None):
+    def __init__(
+        self,
+        learning_rate,
+        *,
+        weight_decay=None,
+        clipnorm=None,
+        clipvalue=None,
+        global_clipnorm=None,
+        use_ema=False,
+        ema_momentum=0.99,
+        ema_overwrite_frequency=None,
+        gradient_accumulation_steps=None,
+    ):
         if sum(option is not None for option in (clipnorm, clipvalue, global_clipnorm)) > 1:
             raise ValueError("only one of clipnorm, clipvalue and global_clipnorm can be set")
-        self.learning_rate = learning_rate
+        self.schedule = learning_rate if callable(learning_rate) else lambda batches: learning_rate
         self.weight_decay = weight_decay
         self.clipnorm = clipnorm
         self.clipvalue = clipvalue
         self.global_clipnorm = global_clipnorm
-        self.iterations = 0
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.batches = 0
+        self.iterations = 0  # of the present update, from 1
         self.slots = {}
 
-    # A zero-initialised array the shape of parameter i, kept from step to step.
-    def slot(self, name, i, w):
-        return self.slots.setdefault((name, i), np.zeros_like(w))
+    # An array the shape of parameter i, kept from step to step.
+    def slot(self, name, i, w, start=0.0):
+        return self.slots.setdefault((name, i), np.full_like(w, start))
 
     def clip(self, gradients):
         if self.clipnorm is not None:
@@ -400,14 +418,36 @@ class Optimizer:
             return [np.clip(g, -self.clipvalue, self.clipvalue) for g in gradients]
         return gradients
 
+    # A batch that does not complete its gradients changes no parameter, but the averages.
     def step(self, parameters, gradients):
-        self.iterations += 1
-        for i, (w, g) in enumerate(zip(parameters, self.clip(gradients), strict=True)):
-            if w.dtype != np.float64:
-                raise TypeError("the twin trains float64 arrays only")
-            if self.weight_decay is not None:
-                w -= w * self.weight_decay * self.learning_rate
-            self.update(i, w, g)
+        if any(w.dtype != np.float64 for w in parameters):
+            raise TypeError("the twin trains float64 arrays only")
+        together = self.gradient_accumulation_steps or 1
+        self.learning_rate = self.schedule(self.batches)
+        self.iterations = self.batches // together + 1
+        self.batches += 1
+        totals = [self.slot("total", i, w) for i, w in enumerate(parameters)]
+        for total, g in zip(totals, gradients, strict=True):
+            total += g
+        if self.batches % together == 0:
+            means = self.clip([total / together for total in totals])
+            for i, (w, g) in enumerate(zip(parameters, means, strict=True)):
+                if self.weight_decay is not None:
+                    w -= w * self.weight_decay * self.learning_rate
+                self.update(i, w, g)
+                totals[i][...] = 0
+        if self.use_ema:
+            for i, w in enumerate(parameters):
+                average, momentum = self.slot("average", i, w), self.ema_momentum * (self.iterations > 1)
+                average[...] = momentum * average + (1 - momentum) * w
+            if self.ema_overwrite_frequency and self.iterations % self.ema_overwrite_frequency == 0:
+                self.finish(parameters)
+
+    # finalize_variable_values, at the end of fit
+    def finish(self, parameters):
+        if self.use_ema:
+            for i, w in enumerate(parameters):
+                w[...] = self.slot("average", i, w)
 
     def update(self, i, w, g):
         raise NotImplementedError
@@ -494,6 +534,91 @@ class RMSprop(Optimizer):
             momentum[...] = self.momentum * momentum + increment
             increment = momentum
         w -= increment
+
+
+# keras/src/optimizers/adagrad.py: epsilon is under the root.
+class Adagrad(Optimizer):
+    def __init__(self, learning_rate=0.001, initial_accumulator_value=0.1, epsilon=1e-7, **common):
+        super().__init__(learning_rate, **common)
+        self.initial_accumulator_value = initial_accumulator_value
+        self.epsilon = epsilon
+
+    def update(self, i, w, g):
+        accumulator = self.slot("accumulator", i, w, self.initial_accumulator_value)
+        accumulator += g**2
+        w -= self.learning_rate * g / np.sqrt(accumulator + self.epsilon)
+
+
+# keras/src/optimizers/nadam.py: update t has the momentum beta_1 (1 - 0.96^t / 2); their product corrects the bias.
+class Nadam(Optimizer):
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, **common):
+        super().__init__(learning_rate, **common)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def update(self, i, w, g):
+        t = self.iterations
+        m = self.slot("m", i, w)
+        v = self.slot("v", i, w)
+        u = [self.beta_1 * (1 - 0.5 * 0.96**k) for k in range(1, t + 2)]
+        m[...] = self.beta_1 * m + (1 - self.beta_1) * g
+        v[...] = self.beta_2 * v + (1 - self.beta_2) * g**2
+        m_hat = u[t] * m / (1 - math.prod(u)) + (1 - u[t - 1]) * g / (1 - math.prod(u[:t]))
+        v_hat = v / (1 - self.beta_2**t)
+        w -= self.learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+
+
+# keras/src/optimizers/lion.py
+class Lion(Optimizer):
+    def __init__(self, learning_rate=0.001, beta_1=0.9, beta_2=0.99, **common):
+        super().__init__(learning_rate, **common)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+
+    def update(self, i, w, g):
+        m = self.slot("m", i, w)
+        w -= self.learning_rate * np.sign(self.beta_1 * m + (1 - self.beta_1) * g)
+        m[...] = self.beta_2 * m + (1 - self.beta_2) * g
+
+
+# Learning rates of step 0, 1, 2...: keras/src/optimizers/schedules/learning_rate_schedule.py.
+def exponential_decay(step, initial, decay_steps, decay_rate, staircase=False):
+    p = step // decay_steps if staircase else step / decay_steps
+    return initial * decay_rate**p
+
+
+def inverse_time_decay(step, initial, decay_steps, decay_rate, staircase=False):
+    p = step // decay_steps if staircase else step / decay_steps
+    return initial / (1 + decay_rate * p)
+
+
+def polynomial_decay(step, initial, decay_steps, end=0.0001, power=1.0, cycle=False):
+    if cycle:
+        decay_steps = decay_steps * (math.ceil(step / decay_steps) if step else 1)
+    return (initial - end) * (1 - min(step, decay_steps) / decay_steps) ** power + end
+
+
+def piecewise_constant_decay(step, boundaries, values):
+    return values[sum(step > boundary for boundary in boundaries)]
+
+
+def cosine_decay(step, initial, decay_steps, alpha=0.0, warmup_target=None, warmup_steps=0):
+    if warmup_target is not None:
+        if step < warmup_steps:
+            return (warmup_target - initial) * step / warmup_steps + initial
+        step, initial = step - warmup_steps, warmup_target
+    cosine = 0.5 * (1 + math.cos(math.pi * min(step, decay_steps) / decay_steps))
+    return initial * ((1 - alpha) * cosine + alpha)
+
+
+# Period by period, in place of Keras' logarithm.
+def cosine_decay_restarts(step, initial, first_decay_steps, t_mul=2.0, m_mul=1.0, alpha=0.0):
+    start, length, height = 0, first_decay_steps, 1.0
+    while step >= start + length:
+        start, length, height = start + length, length * t_mul, height * m_mul
+    cosine = 0.5 * height * (1 + math.cos(math.pi * (step - start) / length))
+    return initial * ((1 - alpha) * cosine + alpha)
 
 
 # --- 5. Regularizers --------------------------------------------------------------------------------------

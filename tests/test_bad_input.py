@@ -556,12 +556,31 @@ def test_bad_index(index, words):
         ("Adam", {"beta_2": -0.1}),
         ("Adam", {"epsilon": -1e-7}),
         ("RMSprop", {"rho": 1.0}),
+        ("Adagrad", {"initial_accumulator_value": -0.1}),
+        ("Adagrad", {"epsilon": NAN}),
+        ("Nadam", {"beta_1": 1.0}),
+        ("Nadam", {"epsilon": -1.0}),
+        ("Lion", {"beta_1": 0.0}),
+        ("Lion", {"beta_2": 1.5}),
+        ("SGD", {"ema_momentum": 1.5}),
+        ("SGD", {"ema_overwrite_frequency": 0}),
+        ("SGD", {"ema_overwrite_frequency": 2.5}),
+        ("SGD", {"gradient_accumulation_steps": 1}),
+        ("SGD", {"gradient_accumulation_steps": True}),
+        ("SGD", {"gradient_accumulation_steps": "2"}),
     ],
 )
 def test_bad_settings_of_optimizers(kind, options):
     (name,) = options
     with pytest.raises(ValueError, match=name):
         getattr(optimizers, kind)(**options)
+
+
+def test_adagrad_that_would_divide_by_zero():
+    with pytest.raises(
+        ValueError, match=r"initial_accumulator_value and epsilon must not both be 0.*got 0\.0 and 1e-60"
+    ):
+        optimizers.Adagrad(initial_accumulator_value=0.0, epsilon=1e-60)
 
 
 def test_two_kinds_of_clipping():
@@ -614,6 +633,7 @@ def test_bad_settings_of_losses_and_metrics(make, name):
         (lambda: optimizers.SGD(nesterov=0.9), "nesterov"),
         (lambda: optimizers.Adam(amsgrad="no"), "amsgrad"),
         (lambda: optimizers.RMSprop(centered=1), "centered"),
+        (lambda: optimizers.Adam(use_ema=1), "use_ema"),
         (lambda: Dense(1, use_bias="no"), "use_bias"),
     ],
 )

@@ -10,10 +10,14 @@ ARGUMENTS = {
     "Adam": ("learning_rate", "beta_1", "beta_2", "epsilon", "amsgrad"),
     "AdamW": ("learning_rate", "weight_decay", "beta_1", "beta_2", "epsilon", "amsgrad"),
     "RMSprop": ("learning_rate", "rho", "momentum", "epsilon", "centered"),
+    "Adagrad": ("learning_rate", "initial_accumulator_value", "epsilon"),
+    "Nadam": ("learning_rate", "beta_1", "beta_2", "epsilon"),
+    "Lion": ("learning_rate", "beta_1", "beta_2"),
 }
 VALUES = {
     "learning_rate": 0.5, "momentum": 0.25, "nesterov": True, "beta_1": 0.1, "beta_2": 0.2, "epsilon": 0.3,
     "amsgrad": True, "weight_decay": 0.75, "rho": 0.4, "centered": True,
+    "initial_accumulator_value": 0.6,
 }  # fmt: skip
 
 
@@ -24,6 +28,22 @@ def test_arguments_have_the_order_of_keras(kind):
     assert {name: getattr(optimizer, name) for name in names} == {name: VALUES[name] for name in names}
     with pytest.raises(TypeError, match="positional"):
         getattr(optimizers, kind)(*(VALUES[name] for name in names), 1.0)
+
+
+def test_every_step_has_a_kind_of_its_own():
+    kinds = {}
+    for optimizer in optimizers.TABLE.values():
+        kinds.setdefault(optimizer.kind, []).append(optimizer)
+    # those that share one are the same step with other defaults
+    assert all(issubclass(other, family[0]) for family in kinds.values() for other in family)
+    assert sorted(kinds) == list(range(len(kinds)))
+
+
+def test_slots_are_named_and_say_what_they_start_from():
+    assert optimizers.SGD().slots == {}
+    options = {"use_ema": True, "gradient_accumulation_steps": 2}
+    assert list(optimizers.Adam(**options).slots) == ["momentum", "velocity", "average", "accumulated"]
+    assert optimizers.Adagrad(initial_accumulator_value=0.5).slots == {"accumulator": 0.5}
 
 
 def test_names_are_found_in_any_case():

@@ -121,6 +121,7 @@ def test_readme_code_runs(number, capsys):
         ("Activations", "activations"),
         ("Losses", "losses"),
         ("Optimizers", "optimizers"),
+        ("Schedules", "optimizers.schedules"),
         ("Metrics", "metrics"),
         ("Initializers", "initializers"),
         ("Regularizers", "regularizers"),

@@ -22,8 +22,14 @@ NETS = {
     "shards": ((4, 32, 16, 4), "tanh", 10000, 25000, "adam", "l2"),
     "odd": ((131, 77, 3), "gelu", 250, 1777, optimizers.RMSprop(clipnorm=0.1), "l1"),
     "global norm": ((33, 130, 5), "elu", 64, 2000, optimizers.SGD(0.01, momentum=0.9, global_clipnorm=0.5), None),
+    "averages": ((20, 64, 64, 1), "relu", 32, 6000, optimizers.Nadam(use_ema=True, ema_overwrite_frequency=7), None),
+    "accumulated": ((20, 64, 1), "relu", 32, 3000, optimizers.Lion(gradient_accumulation_steps=3), "l1"),
+    "accumulated shards": (
+        (4, 32, 16, 4), "tanh", 5000, 25000,
+        optimizers.Adagrad(gradient_accumulation_steps=2, use_ema=True, clipnorm=0.1), None,
+    ),
     "value": ((64, 128, 10), "sigmoid", 64, 2000, optimizers.AdamW(clipvalue=0.01), None),
-}
+}  # fmt: skip
 
 
 def outcome(name: str) -> list[bytes]:

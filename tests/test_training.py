@@ -21,6 +21,12 @@ OPTIMIZERS = {
     "rmsprop_momentum": ("RMSprop", {"learning_rate": 0.01, "momentum": 0.5}),
     "centered": ("RMSprop", {"learning_rate": 0.01, "centered": True}),
     "centered_momentum": ("RMSprop", {"learning_rate": 0.01, "centered": True, "momentum": 0.5}),
+    "adagrad": ("Adagrad", {"learning_rate": 0.05}),
+    "adagrad_start": ("Adagrad", {"learning_rate": 0.05, "initial_accumulator_value": 0.0, "epsilon": 0.01}),
+    "nadam": ("Nadam", {"learning_rate": 0.02}),
+    "nadam_betas": ("Nadam", {"learning_rate": 0.02, "beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3}),
+    "lion": ("Lion", {"learning_rate": 0.01}),
+    "lion_betas": ("Lion", {"learning_rate": 0.01, "beta_1": 0.5, "beta_2": 0.8, "weight_decay": 0.1}),
 }
 REGULARIZERS = {
     "none": None,
@@ -53,7 +59,8 @@ def check_training(twin, name, options, *, weighted=False, loss="mean_squared_er
         (x[at : at + BATCH], y[at : at + BATCH], *([weights[at : at + BATCH]] if weighted else []))
         for at in range(0, ROWS, BATCH)
     ]
-    steps = naive.train(layers, batches * EPOCHS, loss, getattr(naive, kind)(**settings, **options))
+    optimizer = getattr(naive, kind)(**settings, **options)
+    steps = naive.train(layers, batches * EPOCHS, loss, optimizer)
     counts = [len(batch[0]) for batch in batches]
     expected = [np.average(steps[at : at + 4], weights=counts) for at in range(0, 20, 4)]
     history = model.fit(
@@ -62,6 +69,7 @@ def check_training(twin, name, options, *, weighted=False, loss="mean_squared_er
     )  # fmt: skip
     np.testing.assert_allclose(history.history["loss"], expected, rtol=2e-5)
     trained = naive.flatten([(layer.kernel, layer.bias) for layer in layers])
+    optimizer.finish(trained)
     for weight, exact in zip(model.get_weights(), trained, strict=True):
         assert np.abs(weight - exact).max() <= 1e-4 * np.abs(exact).max()
 
@@ -74,9 +82,28 @@ def test_twenty_steps_follow_the_twin(twin, name, regularizer):
 
 
 @pytest.mark.parametrize("clip", [{"clipvalue": 0.05}, {"clipnorm": 0.1}, {"global_clipnorm": 0.1}], ids=str)
-@pytest.mark.parametrize("name", ["sgd", "nesterov", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("name", ["sgd", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "nadam"])
 def test_clipped_steps_follow_the_twin(twin, name, clip):
     check_training(twin, name, clip, kernel_regularizer=regularizers.L2(0.1))
+
+
+# 20 steps leave gradients of 2 batches when 3 make an update
+AVERAGED_AND_ACCUMULATED = [
+    {"use_ema": True},
+    {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 3},
+    {"use_ema": True, "ema_momentum": 0.8, "global_clipnorm": 0.1},
+    {"gradient_accumulation_steps": 3},
+    {"gradient_accumulation_steps": 2, "clipnorm": 0.1},
+    {"gradient_accumulation_steps": 4, "clipvalue": 0.05},
+    {"gradient_accumulation_steps": 3, "use_ema": True, "ema_momentum": 0.7, "ema_overwrite_frequency": 2},
+    {"gradient_accumulation_steps": 2, "use_ema": True, "ema_momentum": 0.7, "clipnorm": 0.1},
+]
+
+
+@pytest.mark.parametrize("options", AVERAGED_AND_ACCUMULATED, ids=str)
+@pytest.mark.parametrize("name", ["sgd", "nesterov", "adam", "adamw", "adagrad", "nadam", "lion"])
+def test_averaged_and_accumulated_steps_follow_the_twin(twin, name, options):
+    check_training(twin, name, options, kernel_regularizer="l2")
 
 
 @pytest.mark.parametrize("clip", [{"clipvalue": 1e6}, {"clipnorm": 1e6}, {"global_clipnorm": 1e6}], ids=str)

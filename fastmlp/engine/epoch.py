@@ -14,7 +14,7 @@ import numpy as np
 from ..kernels.atomics import Words, atomic_add, atomic_load, atomic_store, atomic_swap, relax
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, kernel
-from ..optimizers import step_factors
+from ..optimizers.table import step_factors
 from .parameters import (
     PENALTY,
     change_by_norm,

@@ -9,7 +9,10 @@ import math
 import numpy as np
 
 from ..kernels.jit import kernel
-from ..optimizers import CLIP_NORM, CLIP_VALUE, GLOBAL_CLIP_NORM, clip_by_value, optimizer_step, scale, squared_norm
+from ..optimizers.averages import average_step
+from ..optimizers.base import BATCHES, CLIP_NORM, CLIP_VALUE, GLOBAL_CLIP_NORM
+from ..optimizers.gradients import accumulate, clip_by_value, scale, squared_norm
+from ..optimizers.table import optimizer_step
 from ..regularizers import penalty_value_and_grad
 from .rows import extend, item_gradient
 from .tables import (
@@ -69,7 +72,7 @@ def shard_pieces(shard: int, shards: int, pieces: int) -> tuple[int, int]:
 def make_gradient(
     network: Network, space: Workspace, update: Update, job: Int64, index: int, first: int, batch: int
 ) -> None:
-    """The gradient of an item for the whole batch at ``gradients[first]``, with its penalty."""
+    """The gradient of an item for the whole batch at ``gradients[first]``, with its penalty and earlier batches'."""
     item = network.items[index]
     count = item[COUNT]
     if job[SHARDS]:
@@ -95,14 +98,24 @@ def make_gradient(
         update.item_sums[index, PENALTY] = penalty_value_and_grad(
             l1, l2, network.parameters, item[AT], update.gradients, first, count, True
         )
+    if update.accumulated.size:
+        accumulate(update.gradients, first, update.accumulated, item[AT], count, update.factors[BATCHES])
 
 
 @kernel
 def apply_gradient(network: Network, update: Update, job: Int64, at: int, first: int, count: int) -> None:
-    """Step the optimizer for ``count`` parameters from ``at``, whose gradients begin at ``first``."""
-    if job[CLIPS] == BY_VALUE:
-        clip_by_value(update.gradients, first, count, np.float32(update.settings[CLIP_VALUE]))
-    optimizer_step(job[OPTIMIZER], update.factors, network.parameters, at, update.gradients, first, update.slots, count)
+    """Step the optimizer for ``count`` parameters from ``at``, whose gradients begin at ``first``.
+
+    A batch whose gradients are only accumulated changes no parameter, but counts for the averages, as in Keras.
+    """
+    if update.factors[BATCHES] != 0:
+        if job[CLIPS] == BY_VALUE:
+            clip_by_value(update.gradients, first, count, np.float32(update.settings[CLIP_VALUE]))
+        optimizer_step(
+            job[OPTIMIZER], update.factors, network.parameters, at, update.gradients, first, update.slots, count
+        )
+    if update.averages.size:
+        average_step(network.parameters, update.averages, at, count, update.factors)
 
 
 @kernel

@@ -11,7 +11,8 @@ from ..kernels.jit import JIT_DISABLED
 from ..kernels.random import shuffle
 from ..losses import Loss
 from ..metrics import Metric
-from ..optimizers import FACTORS, Optimizer
+from ..optimizers import Optimizer
+from ..optimizers.base import FACTORS
 from ..threads import Team, get_num_threads
 from . import tables as t
 from .epoch import run_steps
@@ -54,8 +55,11 @@ class Session:
         self.epochs_trained = 0
         self.iterations = 0
         self._objective = t.Objective(np.zeros(1, np.float32), np.zeros((0, 2), np.int64), np.zeros(0))
-        self._update = t.Update(NOTHING, NOTHING, np.zeros(0), np.zeros(FACTORS, np.float32), np.zeros((0, 2)))
+        self._update = t.Update(
+            NOTHING, NOTHING, NOTHING, NOTHING, np.zeros(0), np.zeros(FACTORS, np.float32), np.zeros((0, 2))
+        )
         self._optimizer: Optimizer | None = None
+        self._slots: dict[str, float] = {}
         self._job = np.zeros(t.JOB_FIELDS, np.int64)
         self._metrics: list[tuple[str, Metric, int]] = []
         self._sums = np.zeros(t.METRIC_SUMS)
@@ -83,16 +87,19 @@ class Session:
         self._job[t.PENALISED] = bool(self.plan.network.penalties.any())
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
-        """Take the optimizer's present settings; its slots start at zero when it is another one."""
-        size, settings = self.plan.network.parameters.size, optimizer.settings()
-        if optimizer is not self._optimizer or self._update.slots.size != optimizer.slots * size:
-            self._optimizer = optimizer
-            self.iterations = 0
+        """Take the optimizer's present settings; its slots start anew when it is another one, or has others."""
+        settings, slots = optimizer.settings(), optimizer.slots
+        if optimizer is not self._optimizer or slots != self._slots:
+            self._optimizer, self._slots = optimizer, slots
+            memory = aligned(len(slots) * self.plan.network.parameters.size)
+            parts = dict(zip(slots, np.split(memory, max(1, len(slots))), strict=False))
             self._update = t.Update(
-                NOTHING, aligned(optimizer.slots * size), settings, np.zeros(FACTORS, np.float32),
-                np.zeros((len(self.plan.network.items), 2)),
+                NOTHING, memory, parts.get("average", NOTHING), parts.get("accumulated", NOTHING), settings,
+                np.zeros(FACTORS, np.float32), np.zeros((len(self.plan.network.items), 2)),
             )  # fmt: skip
+            self._start_slots()
         self._update = self._update._replace(settings=settings)
+        optimizer.batches = self.iterations
         self._job[t.OPTIMIZER] = optimizer.kind
         self._job[t.CLIPS] = (
             t.BY_VALUE if optimizer.clipvalue is not None
@@ -100,6 +107,27 @@ class Session:
             else t.BY_GLOBAL_NORM if optimizer.global_clipnorm is not None
             else t.UNCLIPPED
         )  # fmt: skip
+
+    def _start_slots(self) -> None:
+        """Let the optimizer begin."""
+        parts = self._update.slots.reshape(len(self._slots), self.plan.network.parameters.size)
+        parts[...] = np.array(list(self._slots.values()), np.float32)[:, None]
+        self._count(0)
+
+    def _count(self, batches: int) -> None:
+        """Say how many batches the optimizer has seen."""
+        self.iterations = batches
+        if self._optimizer is not None:
+            self._optimizer.batches = batches
+
+    def take_averages(self) -> None:
+        """Put the averages of the trained parameters in their place, where the optimizer keeps averages."""
+        averages = self._update.averages
+        if averages.size and self.iterations:
+            for row in self.plan.network.variables:
+                offset, size = int(row[t.OFFSET]), int(row[t.SIZE])
+                if row[t.TRAINABLE]:
+                    self.plan.network.parameters[offset : offset + size] = averages[offset : offset + size]
 
     def keep(self) -> None:
         """Remember the parameters, for :meth:`restore`."""
@@ -110,8 +138,7 @@ class Session:
     def restore(self) -> None:
         """Put back the remembered parameters, and forget the optimizer's moments."""
         np.copyto(self.plan.network.parameters, self._kept)
-        self._update.slots[...] = 0
-        self.iterations = 0
+        self._start_slots()
 
     def _space(self, cut: Cut, batch: int, pieces: int, threads: int, feed: Feed, *, training: bool) -> t.Workspace:
         """The workspace for a run, with the job's numbers about it; the last few are kept."""
@@ -188,7 +215,7 @@ class Session:
                 self._call(team, threads, space, data)
                 seconds_a_step = (time.perf_counter() - begun) / (stop - step)
                 pace.record(threads, seconds_a_step)
-                self.iterations = int(job[t.ITERATION])
+                self._count(int(job[t.ITERATION]))
                 if sums[t.DIVERGED]:
                     return
                 step = stop
@@ -197,12 +224,14 @@ class Session:
 
     def _watched(self, watch: Watch, rows: int) -> bool:
         """Call ``watch``, which may use this session itself, and go back to the run's own state."""
-        state = self._objective, self._metrics, self._sums, self._update, self._optimizer, self.iterations
+        state = self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots
+        batches = self.iterations
         job = self._job.copy()
         try:
             return bool(watch(rows))
         finally:
-            self._objective, self._metrics, self._sums, self._update, self._optimizer, self.iterations = state
+            self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots = state
+            self._count(batches)
             self._job[...] = job
 
     def _call(self, team: Team, threads: int, space: t.Workspace, data: t.Data) -> None:

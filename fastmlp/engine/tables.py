@@ -114,8 +114,10 @@ class Update(NamedTuple):
 
     gradients: Float32  # flat: a group of items each; all parameters when clipped by norm; or all, for each shard
     slots: Float32  # flat: slot s of parameter i at s * size + i
-    settings: Float64  # (optimizers.SETTINGS,)
-    factors: Float32  # (optimizers.FACTORS,): what the settings come to in the present step
+    averages: Float32  # flat, the slots' part for averages of the parameters, or empty
+    accumulated: Float32  # flat, the slots' part for gradients of earlier batches, or empty
+    settings: Float64  # from Optimizer.settings
+    factors: Float32  # (FACTORS,): what the settings come to in the present step
     item_sums: Float64  # (items, 2): squared norm of the gradient, penalty
 
 

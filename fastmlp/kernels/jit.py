@@ -1,6 +1,7 @@
 """The one place that says how kernels are compiled: flags, caching and the plain-Python mode.
 
-Five decorators: :func:`kernel` for the building blocks that other kernels call, :func:`shape_function` for sizes,
+Five decorators: :func:`kernel` for the building blocks that other kernels call, :func:`shape_function` for sizes and
+other numbers that Python wants too,
 :func:`scalar` for functions of one element, :func:`inlined` for what only kernels can call (its arguments stay
 in registers), and :func:`entry` for what Python calls, the only ones that are cached (a cached entry contains
 its callees).
@@ -71,7 +72,7 @@ def kernel(function: F) -> F:
 
 
 def shape_function(function: F) -> F:
-    """Compile a building block on a few integers; Python, which needs it for sizes, runs the function as it is."""
+    """Compile a building block on a few numbers; Python, which needs it now and then, runs the function as it is."""
     return function if JIT_DISABLED else _block(function, from_python=function)
 
 

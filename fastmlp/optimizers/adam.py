@@ -1,0 +1,112 @@
+"""Adam, AMSGrad, and Adam with decoupled weight decay."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import FLOAT32_LARGEST as LARGEST
+from ..errors import check_flag
+from ..kernels.jit import kernel
+from .base import FIRST, MOMENTUM, RATE, SECOND, Buffer, Optimizer, Settings, check_number
+
+ADAM_KIND = 1
+
+# exp of it is below half a unit in the last place of 1
+SMALLEST_EXPONENT = -40.0
+
+
+@kernel
+def rest_of_power(beta: float, update: int) -> float:
+    """Return ``1 - beta^update``; the power is skipped where 1 is the nearest number, and slow near underflow."""
+    if beta == 0:
+        return 1.0
+    exponent = update * math.log(beta)
+    return 1.0 if exponent < SMALLEST_EXPONENT else -math.expm1(exponent)
+
+
+@kernel
+def adam_factors(settings: Settings, rate: float, update: int, factors: Buffer) -> None:
+    """Write the rate with the correction of both moments' bias, and 1 - beta_1."""
+    rate *= math.sqrt(rest_of_power(settings[SECOND], update)) / rest_of_power(settings[MOMENTUM], update)
+    factors[RATE] = rate
+    factors[FIRST] = 1 - settings[MOMENTUM]
+
+
+@kernel
+def adam_step(
+    w: Buffer,
+    g: Buffer,
+    m: Buffer,
+    v: Buffer,
+    largest: Buffer,
+    alpha: np.float32,
+    rest_1: np.float32,
+    rest_2: np.float32,
+    epsilon: np.float32,
+    amsgrad: bool,
+) -> None:
+    """Adam (Kingma & Ba, arXiv 1412.6980, the efficient form of section 2), AMSGrad (Reddi et al., 2018).
+
+    ``m += (1 - beta_1)(g - m); v += (1 - beta_2)(g^2 - v); w -= alpha m / (sqrt(v) + epsilon)``, where
+    ``alpha = rate sqrt(1 - beta_2^t) / (1 - beta_1^t)``; AMSGrad divides by the largest v so far. ``rest_1`` and
+    ``rest_2`` are 1 - beta_1 and 1 - beta_2, rounded once: 1 - float32(0.999) would be off by 1e-5.
+    """
+    if amsgrad:
+        for i in range(w.size):
+            m[i] += rest_1 * (g[i] - m[i])
+            v[i] += rest_2 * (g[i] * g[i] - v[i])
+            largest[i] = max(largest[i], v[i])
+            w[i] -= alpha * m[i] / (np.sqrt(largest[i]) + epsilon)
+    else:
+        for i in range(w.size):
+            first = m[i] + rest_1 * (g[i] - m[i])
+            second = v[i] + rest_2 * (g[i] * g[i] - v[i])
+            m[i] = first
+            v[i] = second
+            w[i] -= alpha * first / (np.sqrt(second) + epsilon)
+
+
+@dataclass
+class Adam(Optimizer):
+    """Adam, and AMSGrad.
+
+    ``epsilon`` is added as in Keras, to the root of the uncorrected second moment ("epsilon hat" in the paper);
+    PyTorch adds it after the correction of the bias, which is a smaller epsilon in the first steps.
+    """
+
+    kind = ADAM_KIND
+    name = "adam"
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    amsgrad: bool = False
+
+    def check(self) -> None:
+        """Raise ValueError for a setting out of its range."""
+        super().check()
+        check_number("beta_1", self.beta_1, 0, 1, below=True)
+        check_number("beta_2", self.beta_2, 0, 1, below=True)
+        check_number("epsilon", self.epsilon, 0, LARGEST)
+        check_flag("amsgrad", self.amsgrad)
+
+    @property
+    def own_slots(self) -> dict[str, float]:
+        """First and second moment; AMSGrad also keeps the largest second one."""
+        slots = {"momentum": 0.0, "velocity": 0.0}
+        if self.amsgrad:
+            slots["velocity_hat"] = 0.0
+        return slots
+
+    def _own_settings(self) -> tuple[float, float, float, bool]:
+        return self.beta_1, self.beta_2, self.epsilon, self.amsgrad
+
+
+@dataclass
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101)."""
+
+    name = "adamw"
+
+    weight_decay: float | None = 0.004  # the second argument, as in Keras

@@ -1,0 +1,137 @@
+"""Optimizers by their names, and by the kinds that compiled steps know them by."""
+
+from ..kernels.jit import kernel
+from ..names import find
+from .adagrad import ADAGRAD_KIND, Adagrad, adagrad_step
+from .adam import ADAM_KIND, Adam, AdamW, adam_factors, adam_step
+from .base import (
+    AVERAGE_REST,
+    BATCHES,
+    BATCHES_AN_UPDATE,
+    DECAY,
+    EPSILON,
+    FIRST,
+    GRADIENT_RATE,
+    LEARNING_RATE,
+    MOMENTUM,
+    OPTION,
+    OVERWRITE,
+    OVERWRITE_EVERY,
+    RATE,
+    REST,
+    REST_OF_AVERAGE,
+    SCHEDULE,
+    SECOND,
+    SETTINGS,
+    SMALL,
+    VARIANT,
+    WEIGHT_DECAY,
+    ZERO,
+    Buffer,
+    Optimizer,
+    Settings,
+)
+from .lion import LION_KIND, Lion, lion_step
+from .nadam import NADAM_KIND, Nadam, nadam_factors, nadam_step
+from .rmsprop import RMSPROP_KIND, RMSprop, rmsprop_step
+from .schedules.curves import CONSTANT, scheduled_rate
+from .sgd import SGD, sgd_step
+
+TABLE: dict[str, type[Optimizer]] = {
+    optimizer.name: optimizer for optimizer in (SGD, Adam, AdamW, RMSprop, Adagrad, Nadam, Lion)
+}
+
+
+@kernel
+def step_factors(kind: int, settings: Settings, batch: int, factors: Buffer) -> None:
+    """Write what the settings come to in one step, for :func:`optimizer_step` and what goes with it.
+
+    Parameters
+    ----------
+    kind : int
+        Of the optimizer.
+    settings : float64 (SETTINGS + numbers of the schedule,)
+        The row that :meth:`Optimizer.settings` makes.
+    batch : int
+        The number of the batch, from 1.
+    factors : float32 (FACTORS,)
+        Overwritten.
+    """
+    together, every, schedule = settings[BATCHES_AN_UPDATE], settings[OVERWRITE_EVERY], settings[SCHEDULE]
+    update, batches = batch, together
+    if together > 1:
+        update = -int(-batch // together)
+        if update * together != batch:
+            batches = 0.0
+    rate = settings[LEARNING_RATE]
+    if schedule != CONSTANT:
+        # Keras counts batches here, even where several make an update
+        rate = scheduled_rate(int(schedule), settings[SETTINGS:], float(batch - 1))
+    factors[RATE] = rate
+    factors[DECAY] = rate * settings[WEIGHT_DECAY]
+    factors[FIRST] = settings[MOMENTUM]
+    factors[REST] = 1 - settings[SECOND]
+    factors[SMALL] = settings[EPSILON]
+    factors[OPTION] = settings[VARIANT]
+    factors[BATCHES] = batches
+    factors[REST_OF_AVERAGE] = 1.0 if update == 1 else settings[AVERAGE_REST]
+    factors[OVERWRITE] = every > 0 and update % every == 0
+    if kind == ADAM_KIND:
+        adam_factors(settings, rate, update, factors)
+    elif kind == NADAM_KIND:
+        nadam_factors(settings, rate, update, factors)
+
+
+@kernel
+def optimizer_step(
+    kind: int, factors: Buffer, parameters: Buffer, at: int, gradients: Buffer, first: int, slots: Buffer, count: int
+) -> None:
+    """Update ``parameters[at : at + count]`` from ``gradients[first : first + count]``.
+
+    Parameters
+    ----------
+    kind : int
+        Of the optimizer.
+    factors : float32 (FACTORS,)
+        From :func:`step_factors`.
+    slots : flat buffer
+        Slot s of parameter i is at ``s * parameters.size + i``; an optimizer touches only the slots it has.
+    """
+    size = parameters.size
+    decay, rate, small = factors[DECAY], factors[RATE], factors[SMALL]
+    option = factors[OPTION] != ZERO
+    # views, because an index that might be negative keeps a loop from being vectorised
+    w, g = parameters[at : at + count], gradients[first : first + count]
+    slot_0 = slots[at : at + count]
+    slot_1 = slots[size + at : size + at + count]
+    slot_2 = slots[2 * size + at : 2 * size + at + count]
+    if decay != ZERO:
+        for i in range(count):
+            w[i] -= w[i] * decay
+    if kind == ADAM_KIND:
+        adam_step(w, g, slot_0, slot_1, slot_2, rate, factors[FIRST], factors[REST], small, option)
+    elif kind == RMSPROP_KIND:
+        rmsprop_step(w, g, slot_0, slot_1, slot_2, rate, factors[REST], factors[FIRST], small, option)
+    elif kind == ADAGRAD_KIND:
+        adagrad_step(w, g, slot_0, rate, small)
+    elif kind == NADAM_KIND:
+        nadam_step(w, g, slot_0, slot_1, rate, factors[GRADIENT_RATE], factors[FIRST], factors[REST], small)
+    elif kind == LION_KIND:
+        lion_step(w, g, slot_0, rate, factors[FIRST], factors[REST])
+    else:
+        sgd_step(w, g, slot_0, rate, factors[FIRST], option)
+
+
+def get(identifier: str | Optimizer) -> Optimizer:
+    """Return the optimizer that a name or an instance stands for.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not in :data:`TABLE`.
+    TypeError
+        For anything else.
+    """
+    if isinstance(identifier, str):
+        identifier = identifier.lower()
+    return find("optimizer", identifier, TABLE, Optimizer, "Adam(learning_rate=0.01)")
