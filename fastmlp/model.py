@@ -12,7 +12,7 @@ from .engine.feed import Feed
 from .engine.plan import Plan
 from .engine.predictor import Predictor
 from .engine.session import Session
-from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count
+from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count, check_flag
 from .fitting import Callbacks, Run, class_weights
 from .history import History
 from .inputs import check_sample_weight, check_x, check_y
@@ -335,6 +335,7 @@ class Sequential:
         validated = asked if validation_batch_size is None else (
             check_count("validation_batch_size", validation_batch_size)
         )  # fmt: skip
+        shuffle = check_flag("shuffle", shuffle)
         called = Callbacks(callbacks)
         if (
             isinstance(validation_split, bool)
@@ -375,7 +376,7 @@ class Sequential:
         )
         self.history = called.history
         run = Run(
-            self, session, feed, validation, called, progress, batch=batch, steps=steps, shuffle=bool(shuffle),
+            self, session, feed, validation, called, progress, batch=batch, steps=steps, shuffle=shuffle,
             validation_batch=min(validated, validation.rows) if validation else 1,
             validation_freq=validation_freq,
         )  # fmt: skip
@@ -469,7 +470,8 @@ class Sequential:
         batch_size : int, optional
             Rows at a time, 32 by default; it changes nothing but memory and speed.
         verbose : {"auto", 0, 1, 2}
-            Whether to print a line.
+            Nothing (0), a bar over the steps that leaves a line (1), a line (2); "auto" is a bar on a terminal, else
+            a line.
         return_dict : bool
             Whether to return a dict by name.
         callbacks : list of fastmlp.callbacks.Callback, optional
@@ -488,11 +490,14 @@ class Sequential:
         self._set_objective(session, loss)
         called = Callbacks(callbacks)
         called.start(self, {"samples": len(features), "verbose": verbose})
-        progress.begin(1, len(features))
+        progress.begin(1, len(features), batch)
         progress.epoch_begin(0)
         try:
             called.call("on_test_begin", None)
-            logs = session.evaluate(Feed(features, targets, weights), min(batch, len(features)))
+            logs = session.evaluate(
+                Feed(features, targets, weights), min(batch, len(features)),
+                watch=lambda rows: progress.update(rows, session.results()),
+            )  # fmt: skip
             called.call("on_test_end", dict(logs))
             progress.epoch_end(0, logs)
         finally:

@@ -246,10 +246,10 @@ class Session:
             parameters = self.plan.network.parameters
             return bool(np.isfinite(parameters.min()) and np.isfinite(parameters.max()))
 
-    def evaluate(self, feed: Feed, batch_size: int) -> dict[str, float]:
+    def evaluate(self, feed: Feed, batch_size: int, *, watch: Watch = lambda rows: None) -> dict[str, float]:
         """Return the loss (with penalties) and the metrics over every row."""
         with self._lock:
-            self._run(feed, batch_size, NO_ORDER, lambda rows: None, training=False)
+            self._run(feed, batch_size, NO_ORDER, watch, training=False)
             logs = self.results()
         if self._job[t.PENALISED]:
             logs["loss"] += float(penalties(self.plan.network))
