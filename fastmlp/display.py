@@ -1,8 +1,9 @@
 """What ``fit`` and ``summary`` show: nothing, a line an epoch, or a live bar; and the table of layers."""
 
+import html
 import io
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -295,6 +296,47 @@ def summary_table(name: str, rows: list[tuple[str, str, str]], total: int, train
     counts = {"Total": total, "Trainable": trainable, "Non-trainable": total - trainable}
     lines = [f" {kind} parameters: {count:,} ({size(4 * count)})" for kind, count in counts.items()]
     return "\n".join([f'Model: "{name}"', capture.get().rstrip("\n"), *lines])
+
+
+def html_table(
+    caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, bold: Sequence[bool] = (), below: str = ""
+) -> str:
+    """Return a table for a notebook; all texts are escaped.
+
+    Parameters
+    ----------
+    caption : str
+        Stands above the table.
+    headings : sequence of str
+        Of the columns, of which the first is on the left and the others on the right.
+    rows : sequence of sequence of str
+        The cells.
+    bold : sequence of bool, optional
+        Whether each row is emphasised.
+    below : str, optional
+        A line after the last row.
+    """
+    sides = ["left", *["right"] * (len(headings) - 1)]
+
+    def cells(kind: str, texts: Sequence[str]) -> str:
+        return "".join(
+            f'<{kind} style="text-align: {side}">{html.escape(text)}</{kind}>'
+            for side, text in zip(sides, texts, strict=True)
+        )
+
+    lines = [
+        "<table>",
+        f'<caption style="caption-side: top; text-align: left">{html.escape(caption)}</caption>',
+        f"<thead><tr>{cells('th', headings)}</tr></thead>",
+        "<tbody>",
+    ]
+    for index, row in enumerate(rows):
+        style = ' style="font-weight: bold"' if index < len(bold) and bold[index] else ""
+        lines.append(f"<tr{style}>{cells('td', row)}</tr>")
+    lines.append("</tbody>")
+    if below:
+        lines.append(f'<tfoot><tr><td colspan="{len(headings)}">{html.escape(below)}</td></tr></tfoot>')
+    return "\n".join([*lines, "</table>"])
 
 
 def size(count: int) -> str:

@@ -612,6 +612,21 @@ class Sequential:
         total = self.count_params() if self.built else 0
         print(display.summary_table(self.name, rows, total, total))
 
+    def _repr_html_(self) -> str:
+        """The table of the layers for a notebook."""
+        rows = [
+            [
+                f"{layer.name} ({type(layer).__name__})",
+                f"(None, {layer.units})",
+                f"{layer.count_params():,}" if layer.built else "?",
+                layer.activation.name,
+            ]
+            for layer in self._layers
+        ]
+        total = f"{self.count_params():,} parameters" if self.built else "not built yet"
+        headings = ["Layer (type)", "Output shape", "Parameters", "Activation"]
+        return display.html_table(f'Model: "{self.name}"', headings, rows, below=total)
+
 
 def _as_asked(logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:
     """Loss and metrics as Keras returns them: a dict, a list, or the loss alone where there is no metric."""
