@@ -10,9 +10,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import activations, callbacks, datasets, errors, initializers, losses, metrics, optimizers, regularizers
+    from . import (
+        activations,
+        callbacks,
+        datasets,
+        errors,
+        initializers,
+        losses,
+        metrics,
+        optimizers,
+        plotting,
+        regularizers,
+    )
     from .history import History
     from .layers import Dense, Input
+    from .learning_rate_finder import LearningRateFinder
     from .model import Sequential
     from .seeds import set_random_seed
     from .threads import get_num_threads, set_num_threads
@@ -26,12 +38,14 @@ _MODULES = (
     "losses",
     "metrics",
     "optimizers",
+    "plotting",
     "regularizers",
 )
 _HOMES = {
     "Dense": "layers",
     "History": "history",
     "Input": "layers",
+    "LearningRateFinder": "learning_rate_finder",
     "Sequential": "model",
     "get_num_threads": "threads",
     "set_num_threads": "threads",
@@ -42,6 +56,7 @@ __all__ = [
     "Dense",
     "History",
     "Input",
+    "LearningRateFinder",
     "Sequential",
     "__version__",
     "activations",
@@ -53,6 +68,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "plotting",
     "regularizers",
     "set_num_threads",
     "set_random_seed",

@@ -113,6 +113,24 @@ class Session:
         self._update.slots[...] = 0
         self.iterations = 0
 
+    def snapshot(self) -> Callable[[], None]:
+        """Return a function that puts everything that training changes back to what it is now, bit by bit."""
+        parameters, job = self.plan.network.parameters.copy(), self._job.copy()
+        state = self._objective, self._metrics, self._sums, self._update, self._optimizer
+        counts = self.iterations, self.epochs_trained
+        slots, kept, sums = self._update.slots.copy(), self._kept.copy(), self._sums.copy()
+
+        def put_back() -> None:
+            np.copyto(self.plan.network.parameters, parameters)
+            self._objective, self._metrics, self._sums, self._update, self._optimizer = state
+            self.iterations, self.epochs_trained = counts
+            self._kept = kept
+            np.copyto(self._update.slots, slots)
+            np.copyto(self._sums, sums)
+            np.copyto(self._job, job)
+
+        return put_back
+
     def _space(self, cut: Cut, batch: int, pieces: int, threads: int, feed: Feed, *, training: bool) -> t.Workspace:
         """The workspace for a run, with the job's numbers about it; the last few are kept."""
         metric_sums = self._sums.size - t.METRIC_SUMS
