@@ -13,14 +13,13 @@ from .engine.plan import Plan
 from .engine.predictor import Predictor
 from .engine.session import Session
 from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count, check_flag
-from .fitting import Callbacks, Run, class_weights
+from .fitting import DEFAULT_BATCH, Callbacks, Run, chosen_batch, class_weights
 from .history import History
 from .inputs import check_sample_weight, check_x, check_y
 from .layers import Dense, Input, Weights
 from .seeds import check_seed, next_seed
 
 Float32 = NDArray[np.float32]
-DEFAULT_BATCH = 32
 
 
 class Sequential:
@@ -263,7 +262,7 @@ class Sequential:
         self,
         x: Any,
         y: Any,
-        batch_size: int | None = None,
+        batch_size: int | str | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         validation_split: float = 0.0,
@@ -285,8 +284,10 @@ class Sequential:
             Real numbers; C-contiguous float32 is used as it is, everything else is converted by the block.
         y : array_like (n, units) or (n,)
             Targets as the loss takes them.
-        batch_size : int, optional
-            Rows a step, 32 by default.
+        batch_size : int or "auto", optional
+            Rows a step, 32 by default. "auto" follows from the number of rows: the largest power of two that is not
+            above its square root, but at least 32 and at most 1024; so 32 below 4096 rows, 64 below 16,384, 128
+            below 65,536.
         epochs : int
             How many times every row is seen.
         verbose : {"auto", 0, 1, 2}
@@ -327,14 +328,13 @@ class Sequential:
             When the loss is NaN or infinite; the weights are those of the last finite epoch.
         """
         optimizer, loss = self._compiled()
-        batch = asked = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
+        chosen_batch(batch_size, 1)  # an error of this argument comes before those of the data
         epochs = check_count("epochs", epochs)
         if isinstance(initial_epoch, bool) or not isinstance(initial_epoch, (int, np.integer)) or initial_epoch < 0:
             raise ValueError(f"initial_epoch must be an integer from 0, got {initial_epoch!r}")
         validation_freq = check_count("validation_freq", validation_freq)
-        validated = asked if validation_batch_size is None else (
+        if validation_batch_size is not None:
             check_count("validation_batch_size", validation_batch_size)
-        )  # fmt: skip
         shuffle = check_flag("shuffle", shuffle)
         called = Callbacks(callbacks)
         if (
@@ -360,7 +360,9 @@ class Sequential:
             validation = Feed(features[kept:], targets[kept:], weights[kept:])
             features, targets, weights = features[:kept], targets[:kept], weights[:kept]
         weights = class_weights(class_weight, targets, weights)
-        batch = min(batch, len(features))
+        asked = chosen_batch(batch_size, len(features))
+        validated = asked if validation_batch_size is None else validation_batch_size
+        batch = min(asked, len(features))
         steps = -(-len(features) // batch)
         if steps_per_epoch is not None:
             if check_count("steps_per_epoch", steps_per_epoch) > steps:
