@@ -33,6 +33,7 @@ def state(model):
     )
 
 
+@pytest.mark.jit_only
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", optimizers.SGD(0.01, momentum=0.9), "rmsprop"], ids=str)
 @pytest.mark.parametrize("trained", [False, True])
 def test_the_model_is_as_before_to_the_bit(optimizer, trained):
@@ -71,6 +72,7 @@ def test_the_model_is_as_before_after_an_error(monkeypatch):
     assert state(model) == before
 
 
+@pytest.mark.jit_only
 def test_rates_grow_by_a_factor_and_the_sweep_ends_where_it_diverges():
     finder = LearningRateFinder(max_lr=1e3).find(digits(), X, Y)
     np.testing.assert_allclose(finder.learning_rates, 1e-7 * 1e10 ** (np.arange(len(finder.losses)) / 99))
@@ -98,6 +100,7 @@ def test_losses_are_those_of_steps_with_growing_rates():
     assert finder.suggestion is not None
 
 
+@pytest.mark.jit_only
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "rmsprop"])
 def test_the_suggestion_trains_well(optimizer):
     finder = LearningRateFinder()
@@ -114,6 +117,7 @@ def test_the_suggestion_trains_well(optimizer):
     assert min(losses, key=losses.get) == 1
 
 
+@pytest.mark.jit_only
 def test_a_loss_that_does_not_fall_has_no_suggestion():
     model = Sequential([Input(shape=(2,)), Dense(1, kernel_initializer="zeros")], seed=0)
     model.compile("sgd", "mse")
@@ -122,6 +126,7 @@ def test_a_loss_that_does_not_fall_has_no_suggestion():
     assert "suggestion None" in repr(finder)
 
 
+@pytest.mark.jit_only
 def test_a_model_without_weights_is_built_and_otherwise_as_drawn():
     lazy = Sequential([Dense(16, activation="relu"), Dense(10, activation="softmax")], seed=0)
     lazy.compile("adam", "sparse_categorical_crossentropy")
@@ -130,6 +135,7 @@ def test_a_model_without_weights_is_built_and_otherwise_as_drawn():
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.jit_only
 def test_plot():
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")

@@ -131,8 +131,8 @@ def decision_boundary(
     for number in range(classes):
         own = points[numbers == number]
         ax.scatter(
-            own[:, 0], own[:, 1], s=12 if many else 32, color=[colours[number]], marker=MARKS[number % len(MARKS)],
-            edgecolors="white", linewidths=0.3 if many else 0.7, label=names[number],
+            own[:, 0], own[:, 1], s=18 if many else 32, color=[colours[number]], marker=MARKS[number % len(MARKS)],
+            edgecolors="black", linewidths=0.3 if many else 0.6, label=names[number],
         )  # fmt: skip
     ax.set(xlim=extent[:2], ylim=extent[2:], xlabel="feature 0", ylabel="feature 1")
     ax.legend(
