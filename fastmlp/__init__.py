@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         losses,
         metrics,
         optimizers,
+        plotting,
         regularizers,
     )  # fmt: skip
     from .history import History
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         Rescaling,
         Residual,
     )  # fmt: skip
+    from .learning_rate_finder import LearningRateFinder
     from .model import Sequential
     from .seeds import set_random_seed
     from .threads import get_num_threads, set_num_threads
@@ -52,6 +54,7 @@ _MODULES = (
     "losses",
     "metrics",
     "optimizers",
+    "plotting",
     "regularizers",
 )
 _LAYERS = (
@@ -61,6 +64,7 @@ _LAYERS = (
 _HOMES = {
     **dict.fromkeys(_LAYERS, "layers"),
     "History": "history",
+    "LearningRateFinder": "learning_rate_finder",
     "Sequential": "model",
     "get_num_threads": "threads",
     "set_num_threads": "threads",
@@ -77,6 +81,7 @@ __all__ = [
     "History",
     "Input",
     "LayerNormalization",
+    "LearningRateFinder",
     "Normalization",
     "Rescaling",
     "Residual",
@@ -93,6 +98,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "plotting",
     "regularizers",
     "set_num_threads",
     "set_random_seed",

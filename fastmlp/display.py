@@ -1,11 +1,14 @@
 """What ``fit`` and ``summary`` show: nothing, a line an epoch, or a live bar; and the table of layers."""
 
+import html
 import io
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
+
+from .kernels import compilations
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -13,14 +16,18 @@ if TYPE_CHECKING:
 
 SLOW_EPOCH = 0.5  # seconds; the bar leaves a line of its own for an epoch that took longer
 REDRAW_INTERVAL = 0.1  # seconds between two states of the bar, at least
+COMPILING = "compiling kernels, once for this version of fastmlp and this processor…"
 REDRAW_SHARE = 0.005  # and drawing takes no larger share of the time than this, however slow the terminal
 
 
 class Progress(Protocol):
     """What shows the progress of a run; epochs count from 0 and are shown from 1."""
 
-    def begin(self, epochs: int, samples_per_epoch: int) -> None:
-        """Start a run; from here on :meth:`close` must be called, whatever happens."""
+    def begin(self, epochs: int, samples_per_epoch: int, batch: int | None = None) -> None:
+        """Start a run; from here on :meth:`close` must be called, whatever happens.
+
+        An evaluation is one epoch, and has steps of ``batch`` rows to show where training has epochs.
+        """
 
     def epoch_begin(self, epoch: int) -> None:
         """Start an epoch."""
@@ -38,10 +45,11 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing; also the start of the other two, so it keeps the times that they show."""
 
-    def begin(self, epochs: int, samples_per_epoch: int) -> None:
+    def begin(self, epochs: int, samples_per_epoch: int, batch: int | None = None) -> None:
         """Start a run."""
         self.epochs = epochs
         self.samples = samples_per_epoch
+        self.batch = batch
 
     def epoch_begin(self, epoch: int) -> None:
         """Start the clock of an epoch."""
@@ -63,8 +71,15 @@ class Silent:
     def line(self, epoch: int, seconds: float, training: float | None, logs: Mapping[str, float]) -> str:
         """Return the line of an epoch that took so many seconds, of which training took so many."""
         rate = self.samples / max(training or seconds, 1e-9)
-        parts = [f"Epoch {epoch + 1}/{self.epochs}", duration(seconds), metrics(logs)]
+        parts = [self.heading(epoch, self.samples), duration(seconds), metrics(logs)]
         return "  ".join([*filter(None, parts), f"{rate:,.0f} samples/s"])
+
+    def heading(self, epoch: int, samples_done: int, width: int = 0) -> str:
+        """Return the number of the epoch, or of the steps of an evaluation, padded to a width on the left."""
+        if self.batch is None:
+            return f"Epoch {epoch + 1:>{width}}/{self.epochs}"
+        done, steps = (-(-rows // self.batch) for rows in (samples_done, self.samples))
+        return f"{done:>{width}}/{steps} step{'' if steps == 1 else 's'}"
 
 
 class Lines(Silent):
@@ -80,6 +95,7 @@ class Bar(Silent):
 
     There is no thread: the bar is drawn by the calls that find it out of date. What callbacks print
     meanwhile appears above it. When closed, it vanishes; the last finished epoch then has a line in any case.
+    While kernels are compiled, which nothing else would explain, it says so; an epoch's time is without that.
 
     Parameters
     ----------
@@ -91,26 +107,42 @@ class Bar(Silent):
         self.console = console
         self.live: Live | None = None
         self.unwritten: Callable[[], str] | None = None
+        self.heard_before: compilations.Listener | None = None
 
-    def begin(self, epochs: int, samples_per_epoch: int) -> None:
+    def begin(self, epochs: int, samples_per_epoch: int, batch: int | None = None) -> None:
         """Show the empty bar."""
         from rich.console import Console
         from rich.live import Live
 
-        super().begin(epochs, samples_per_epoch)
+        super().begin(epochs, samples_per_epoch, batch)
         self.console = self.console or Console()
         self.unwritten = None
         self.first: int | None = None  # not 0 where a run goes on
         self.epoch, self.done = 0, 0
         self.logs: dict[str, float] = {}
-        self.run_started = perf_counter()
+        self.note, self.compile_seconds = "", 0.0
+        self.run_started = self.started = perf_counter()
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
+        self.heard_before = compilations.listen(self)
         try:
             self.live.start()
             self.draw()
         except BaseException:
             self.close()
             raise
+
+    def compiling(self) -> None:
+        """Say why nothing moves."""
+        self.note = COMPILING
+        self.draw()
+
+    def compiled(self, seconds: float) -> None:
+        """Stop saying so, and leave this time out of the epoch's and the run's."""
+        self.note = ""
+        self.compile_seconds += seconds
+        self.run_started += seconds
+        self.started += seconds
+        self.draw()
 
     def epoch_begin(self, epoch: int) -> None:
         """Start the clock of an epoch."""
@@ -144,14 +176,18 @@ class Bar(Silent):
         """Take the bar away, show the cursor again, and leave the line of the last finished epoch."""
         live, self.live = self.live, None
         if live is not None:
+            compilations.listen(self.heard_before)
             live.stop()
             self.write()
 
     def write(self) -> None:
-        """Leave the line of the last finished epoch if it has none yet."""
+        """Leave the line of the last finished epoch if it has none yet, after one about compilations."""
         line, self.unwritten = self.unwritten, None
-        if line is not None and self.console is not None:
-            self.console.print(line(), highlight=False, markup=False, emoji=False, soft_wrap=True)
+        seconds, self.compile_seconds = self.compile_seconds, 0.0
+        lines = [f"Compiled kernels in {duration(seconds)}"] if seconds else []
+        for text in lines if line is None else [*lines, line()]:
+            if self.console is not None:
+                self.console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def draw(self) -> None:
         """Draw the bar now, and decide when it will next be out of date."""
@@ -171,7 +207,7 @@ class Bar(Silent):
         total = max(self.epochs * self.samples, 1)
         done = self.epoch * self.samples + self.done
         cells: list[Any] = [
-            Text(f"Epoch {self.epoch + 1:>{len(str(self.epochs))}}/{self.epochs}", style="bold"),
+            Text(self.heading(self.epoch, self.done, len(str(self.epochs))), style="bold"),
             ProgressBar(total=total, completed=done),
             Text(f"{self.done:>{len(f'{self.samples:,}')},}/{self.samples:,}", style="green"),
         ]
@@ -182,7 +218,8 @@ class Bar(Silent):
         for index in range(len(cells)):
             row.add_column(no_wrap=True, ratio=1 if index == 1 else None)
         row.add_row(*cells)
-        return Group(row, Text("  " + metrics(self.logs))) if self.logs else row
+        below = self.note or metrics(self.logs)
+        return Group(row, Text("  " + below)) if below else row
 
 
 def progress(verbose: object = "auto") -> Progress:
@@ -259,6 +296,47 @@ def summary_table(name: str, rows: list[tuple[str, str, str]], total: int, train
     counts = {"Total": total, "Trainable": trainable, "Non-trainable": total - trainable}
     lines = [f" {kind} parameters: {count:,} ({size(4 * count)})" for kind, count in counts.items()]
     return "\n".join([f'Model: "{name}"', capture.get().rstrip("\n"), *lines])
+
+
+def html_table(
+    caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *, bold: Sequence[bool] = (), below: str = ""
+) -> str:
+    """Return a table for a notebook; all texts are escaped.
+
+    Parameters
+    ----------
+    caption : str
+        Stands above the table.
+    headings : sequence of str
+        Of the columns, of which the first is on the left and the others on the right.
+    rows : sequence of sequence of str
+        The cells.
+    bold : sequence of bool, optional
+        Whether each row is emphasised.
+    below : str, optional
+        A line after the last row.
+    """
+    sides = ["left", *["right"] * (len(headings) - 1)]
+
+    def cells(kind: str, texts: Sequence[str]) -> str:
+        return "".join(
+            f'<{kind} style="text-align: {side}">{html.escape(text)}</{kind}>'
+            for side, text in zip(sides, texts, strict=True)
+        )
+
+    lines = [
+        "<table>",
+        f'<caption style="caption-side: top; text-align: left">{html.escape(caption)}</caption>',
+        f"<thead><tr>{cells('th', headings)}</tr></thead>",
+        "<tbody>",
+    ]
+    for index, row in enumerate(rows):
+        style = ' style="font-weight: bold"' if index < len(bold) and bold[index] else ""
+        lines.append(f"<tr{style}>{cells('td', row)}</tr>")
+    lines.append("</tbody>")
+    if below:
+        lines.append(f'<tfoot><tr><td colspan="{len(headings)}">{html.escape(below)}</td></tr></tfoot>')
+    return "\n".join([*lines, "</table>"])
 
 
 def size(count: int) -> str:

@@ -1,5 +1,6 @@
 """The loop over epochs, and what it calls between them."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,8 +11,12 @@ from . import display
 from .callbacks import Callback, History, TerminateOnNaN
 from .engine.feed import Feed
 from .engine.session import Session
-from .errors import TrainingDivergedError
+from .errors import TrainingDivergedError, check_count
 from .hooks import Logs, overrides
+
+DEFAULT_BATCH = 32
+# what "auto" chooses between; docs/design.md has the measurements
+SMALLEST_BATCH, LARGEST_BATCH = 32, 1024
 
 
 class Callbacks:
@@ -169,3 +174,22 @@ def class_weights(class_weight: Any, targets: NDArray[np.float32], weights: NDAr
         raise ValueError(f"class_weight must have class numbers from 0 as keys, got {unknown}")
     factors = np.array([class_weight[int(number)] for number in present], np.float32)[inverse]
     return factors * weights if weights.size else factors
+
+
+def automatic_batch(rows: int) -> int:
+    """Return the batch size for so many rows of training: the power of two below their square root, 32 to 1024.
+
+    An epoch then has about as many steps as a batch has rows, and enough for an optimizer even if the data are few.
+    """
+    return min(LARGEST_BATCH, max(SMALLEST_BATCH, 1 << (math.isqrt(rows).bit_length() - 1)))
+
+
+def chosen_batch(batch_size: object, rows: int) -> int:
+    """Return the number that an argument ``batch_size`` stands for, or raise ValueError."""
+    if batch_size is None:
+        return DEFAULT_BATCH
+    if isinstance(batch_size, str):
+        if batch_size != "auto":
+            raise ValueError(f"batch_size must be a positive integer or 'auto', got {batch_size!r}")
+        return automatic_batch(rows)
+    return check_count("batch_size", batch_size)

@@ -14,16 +14,15 @@ from .engine.feed import Feed
 from .engine.plan import Plan
 from .engine.predictor import Predictor
 from .engine.session import Session
-from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count
-from .fitting import Callbacks, Run, class_weights
+from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count, check_flag
+from .fitting import DEFAULT_BATCH, Callbacks, Run, chosen_batch, class_weights
 from .history import History
 from .inputs import check_sample_weight, check_x, check_y
-from .layers import Dense, Input, Layer, Shape, Weights
+from .layers import Activation, Dense, Input, Layer, Shape, Weights
 from .layers.base import give_names, nested
 from .seeds import check_seed, next_seed
 
 Float32 = NDArray[np.float32]
-DEFAULT_BATCH = 32
 
 
 class Sequential:
@@ -282,7 +281,7 @@ class Sequential:
         self,
         x: Any,
         y: Any,
-        batch_size: int | None = None,
+        batch_size: int | str | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         validation_split: float = 0.0,
@@ -304,8 +303,10 @@ class Sequential:
             Real numbers; C-contiguous float32 is used as it is, everything else is converted by the block.
         y : array_like (n, units) or (n,)
             Targets as the loss takes them.
-        batch_size : int, optional
-            Rows a step, 32 by default.
+        batch_size : int or "auto", optional
+            Rows a step, 32 by default. "auto" follows from the number of rows: the largest power of two that is not
+            above its square root, but at least 32 and at most 1024; so 32 below 4096 rows, 64 below 16,384, 128
+            below 65,536.
         epochs : int
             How many times every row is seen.
         verbose : {"auto", 0, 1, 2}
@@ -346,14 +347,14 @@ class Sequential:
             When the loss is NaN or infinite; the weights are those of the last finite epoch.
         """
         optimizer, loss = self._compiled()
-        batch = asked = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
+        chosen_batch(batch_size, 1)  # an error of this argument comes before those of the data
         epochs = check_count("epochs", epochs)
         if isinstance(initial_epoch, bool) or not isinstance(initial_epoch, (int, np.integer)) or initial_epoch < 0:
             raise ValueError(f"initial_epoch must be an integer from 0, got {initial_epoch!r}")
         validation_freq = check_count("validation_freq", validation_freq)
-        validated = asked if validation_batch_size is None else (
+        if validation_batch_size is not None:
             check_count("validation_batch_size", validation_batch_size)
-        )  # fmt: skip
+        shuffle = check_flag("shuffle", shuffle)
         called = Callbacks(callbacks)
         if (
             isinstance(validation_split, bool)
@@ -378,7 +379,9 @@ class Sequential:
             validation = Feed(features[kept:], targets[kept:], weights[kept:])
             features, targets, weights = features[:kept], targets[:kept], weights[:kept]
         weights = class_weights(class_weight, targets, weights)
-        batch = min(batch, len(features))
+        asked = chosen_batch(batch_size, len(features))
+        validated = asked if validation_batch_size is None else validation_batch_size
+        batch = min(asked, len(features))
         steps = -(-len(features) // batch)
         if steps_per_epoch is not None:
             if check_count("steps_per_epoch", steps_per_epoch) > steps:
@@ -394,7 +397,7 @@ class Sequential:
         )
         self.history = called.history
         run = Run(
-            self, session, feed, validation, called, progress, batch=batch, steps=steps, shuffle=bool(shuffle),
+            self, session, feed, validation, called, progress, batch=batch, steps=steps, shuffle=shuffle,
             validation_batch=min(validated, validation.rows) if validation else 1,
             validation_freq=validation_freq,
         )  # fmt: skip
@@ -484,7 +487,8 @@ class Sequential:
         batch_size : int, optional
             Rows at a time, 32 by default; it changes nothing but memory and speed.
         verbose : {"auto", 0, 1, 2}
-            Whether to print a line.
+            Nothing (0), a bar over the steps that leaves a line (1), a line (2); "auto" is a bar on a terminal, else
+            a line.
         return_dict : bool
             Whether to return a dict by name.
         callbacks : list of fastmlp.callbacks.Callback, optional
@@ -503,11 +507,14 @@ class Sequential:
         self._set_objective(session, loss)
         called = Callbacks(callbacks)
         called.start(self, {"samples": len(features), "verbose": verbose})
-        progress.begin(1, len(features))
+        progress.begin(1, len(features), batch)
         progress.epoch_begin(0)
         try:
             called.call("on_test_begin", None)
-            logs = session.evaluate(Feed(features, targets, weights), min(batch, len(features)))
+            logs = session.evaluate(
+                Feed(features, targets, weights), min(batch, len(features)),
+                watch=lambda rows: progress.update(rows, session.results()),
+            )  # fmt: skip
             called.call("on_test_end", dict(logs))
             progress.epoch_end(0, logs)
         finally:
@@ -609,9 +616,9 @@ class Sequential:
         self._ready()
         return sum(layer.count_params() for layer in self._layers)
 
-    def summary(self) -> None:
-        """Print a table of the layers, their output shapes and their numbers of weights."""
-        rows: list[tuple[str, str, str]] = []
+    def _table(self) -> list[tuple[str, str, str, str]]:
+        """Name and type, output shape, number of weights and activation of each layer, ready to show."""
+        rows: list[tuple[str, str, str, str]] = []
         shape = self._inputs
         for layer in self._layers:
             if shape is not None:
@@ -620,10 +627,22 @@ class Sequential:
                 shape = (layer.units,)
             shown = "?" if shape is None else str((None, *shape))
             params = f"{layer.count_params():,}" if layer.built else "?"
-            rows.append((f"{layer.name} ({type(layer).__name__})", shown, params))
+            activation = layer.activation.name if isinstance(layer, (Dense, Activation)) else ""
+            rows.append((f"{layer.name} ({type(layer).__name__})", shown, params, activation))
+        return rows
+
+    def summary(self) -> None:
+        """Print a table of the layers, their output shapes and their numbers of weights."""
         parts = [part for layer in self._layers if layer.built for part in layer.weights_of_parts()]
         total = sum(prod(weight.shape) for weight, _ in parts)
-        print(display.summary_table(self.name, rows, total, sum(prod(weight.shape) for weight, own in parts if own)))
+        trained = sum(prod(weight.shape) for weight, own in parts if own)
+        print(display.summary_table(self.name, [row[:3] for row in self._table()], total, trained))
+
+    def _repr_html_(self) -> str:
+        """The table of the layers for a notebook."""
+        total = f"{self.count_params():,} parameters" if self.built else "not built yet"
+        headings = ["Layer (type)", "Output shape", "Parameters", "Activation"]
+        return display.html_table(f'Model: "{self.name}"', headings, self._table(), below=total)
 
 
 def _as_asked(logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:

@@ -235,6 +235,11 @@ def test_bad_validation_split(value):
     )
 
 
+@pytest.mark.parametrize("value", ["batch", 1, None], ids=repr)
+def test_bad_shuffle(value):
+    refuses(network(), TypeError, f"shuffle must be True or False|{value!r}", lambda m: m.fit(X, Y, shuffle=value))
+
+
 @pytest.mark.parametrize("value", ["0.1", None, [0.1]])
 def test_a_validation_split_that_is_no_number(value):
     model = network()

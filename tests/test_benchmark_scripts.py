@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_benchmarks import CONDITIONS, run
 
-from benchmarks import scaling, sweep, time_to_accuracy
+from benchmarks import batch_size, scaling, sweep, time_to_accuracy
 from benchmarks.accuracy_trainers import TRAINERS, import_for
 from fastmlp.ladder import sides
 from fastmlp.ladder.cases import GROUPS, Case, start_weights
@@ -27,6 +27,7 @@ def of_case(case, picoseconds):
 @pytest.mark.parametrize(
     ("module", "options"),
     [
+        ("batch_size", ["folder", "--seeds", "--json"]),
         ("scaling", ["--axes", "--chart"]),
         ("sweep", ["--widths", "--batches", "--chart"]),
         ("time_to_accuracy", ["folder", "--target", "--seeds"]),
@@ -179,3 +180,19 @@ def test_conditions_name_the_machine():
 def test_no_case_is_a_step_only():
     """A single step an epoch would time the call, not the step."""
     assert all(case.steps >= 4 for case in GROUPS["all"])
+
+
+def test_batch_sizes():
+    pytest.importorskip("sklearn")
+    for task in batch_size.tasks(None):
+        (x, y), (tried, _) = task.train, task.test
+        assert x.dtype == tried.dtype == np.float32
+        assert len(x) == len(y)
+        assert abs(len(tried) / (len(x) + len(tried)) - 0.22) < 0.04
+    task = next(batch_size.tasks(None))._replace(epochs=20)
+    results = {size: [batch_size.trial(task, size, seed) for seed in range(2)] for size in (32, 64)}
+    assert all(0.1 < score < 0.6 and seconds > 0 for trials in results.values() for score, seconds in trials)
+    line = batch_size.table(task, results)
+    assert line.count("|") == 4 + len(batch_size.SIZES)
+    assert line.startswith("| diabetes | 332 | 20 | **")
+    assert line.count("**") == 2

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from fastmlp import display
+from fastmlp.kernels import compilations
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 LOGS = {"loss": 0.12341, "accuracy": 0.95}
@@ -277,3 +278,57 @@ def test_summary_table():
 def test_summary_table_for_an_output_without_box_characters(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="cp1252"))
     assert display.summary_table("net", [("a", "b", "1")], 1, 1).isascii()
+
+
+def test_the_bar_says_that_kernels_are_compiled_and_leaves_that_time_out(clock, monkeypatch):
+    monkeypatch.setattr(compilations, "perf_counter", clock)
+    bar, stream = terminal_bar()
+    compilations.begin()
+    compilations.end()
+    bar.begin(2, 1000)
+    assert "compiling" not in stream.getvalue()
+    bar.epoch_begin(0)
+    for seconds in (1.0, 8.0):
+        compilations.begin()
+        clock.now += seconds
+        compilations.end()
+        compilations.end()
+    assert stream.getvalue().count(f"  {display.COMPILING}") >= 2
+    clock.now += 1.0
+    bar.update(1000, LOGS)
+    assert "1,000 samples/s  ETA 1.00 s" in stream.getvalue()
+    bar.epoch_end(0, LOGS)
+    bar.close()
+    lines = re.sub(r"\x1b\[[?\d;]*\w", "\r", stream.getvalue()).replace("\r", "\n").splitlines()
+    assert [line for line in lines if line.startswith(("Compiled", "Epoch 1/2  1.00 s"))] == [
+        "Compiled kernels in 9.00 s",
+        "Epoch 1/2  1.00 s  loss: 0.1234  accuracy: 0.9500  1,000 samples/s",
+    ]
+    assert compilations.listen(None) is None
+
+
+def test_a_bar_inside_another_gives_the_ear_back(clock):
+    outer, _ = terminal_bar()
+    inner, _ = terminal_bar()
+    outer.begin(1, 10)
+    inner.begin(1, 10)
+    inner.close()
+    assert compilations.listen(None) is outer
+    outer.close()
+
+
+@pytest.mark.parametrize(("samples", "batch", "shown"), [(1000, 300, "4/4 steps"), (10, 32, "1/1 step")])
+def test_an_evaluation_shows_steps(capsys, clock, samples, batch, shown):
+    bar, stream = terminal_bar()
+    for progress in (display.progress(2), bar):
+        progress.begin(1, samples, batch)
+        progress.epoch_begin(0)
+        clock.now += 0.5
+        progress.update(samples, LOGS)
+        progress.epoch_end(0, LOGS)
+        progress.close()
+    line = f"{shown}  0.50 s  loss: 0.1234  accuracy: 0.9500  {2 * samples:,} samples/s"
+    assert capsys.readouterr().out == f"{line}\n"
+    assert line in stream.getvalue()
+    assert f"0/{shown.split('/')[1]}" in stream.getvalue()
+    assert "Epoch" not in stream.getvalue()

@@ -339,8 +339,11 @@ def test_verbose(capsys):
     assert all(word in lines[1] for word in ("loss: ", "mae: ", "val_loss: ", "val_mae: "))
     model.fit(x, y, epochs=2, verbose="auto")
     assert len(capsys.readouterr().out.splitlines()) == 2
-    model.evaluate(x, y, verbose=2)
-    assert "mae: " in capsys.readouterr().out
+    for verbose in (1, 2):
+        model.evaluate(x, y, batch_size=len(x) - 1, verbose=verbose)
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.startswith("2/2 steps  ")
+        assert "mae: " in line
 
 
 def test_a_new_learning_rate_counts_from_the_next_fit():

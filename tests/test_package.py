@@ -23,7 +23,7 @@ def python(code):
 
 
 def test_import_loads_nothing_heavy():
-    heavy = ("numba", "llvmlite", "scipy", "rich", "sklearn", "safetensors")
+    heavy = ("numba", "llvmlite", "scipy", "rich", "sklearn", "safetensors", "matplotlib")
     done = python(f"import sys, fastmlp; print([name for name in {heavy} if name in sys.modules])")
     assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
 

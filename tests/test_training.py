@@ -5,6 +5,7 @@ import pytest
 from fastmlp import Dense, Input, Sequential, datasets, losses, metrics, optimizers, regularizers
 from fastmlp.engine.epoch import run_steps
 from fastmlp.errors import TrainingDivergedError
+from fastmlp.fitting import automatic_batch
 from fastmlp.kernels.jit import JIT_DISABLED
 
 # The twin's optimizer of the same settings is naive's class of the same name.
@@ -427,3 +428,32 @@ def test_centered_rmsprop_survives_a_gradient_that_hardly_changes():
     model.compile(optimizers.RMSprop(1e-9, centered=True), "mse")
     history = model.fit(np.full((3200, 1), 3.0), np.full((3200, 1), 10.0), epochs=20, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"),
+    [(1, 32), (332, 32), (4095, 32), (4096, 64), (16_383, 64), (16_384, 128), (60_000, 128), (65_536, 256),
+     (1 << 20, 1024), (10**9, 1024)],
+)  # fmt: skip
+def test_the_automatic_batch_is_the_power_of_two_below_the_root(rows, size):
+    assert automatic_batch(rows) == size
+
+
+def test_a_batch_size_of_auto_follows_from_the_rows_that_train():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5000, 2)).astype(np.float32), rng.normal(size=(5000, 1)).astype(np.float32)
+
+    def trained(**options):
+        model = Sequential([Input(shape=(2,)), Dense(1)], seed=0)
+        model.compile("adam", "mse")
+        return model.fit(x, y, verbose=0, **options), model.get_weights()
+
+    for split, size in ((0.0, 64), (0.5, 32)):
+        auto, weights = trained(batch_size="auto", validation_split=split)
+        assert auto.params["batch_size"] == size
+        same, expected = trained(batch_size=size, validation_split=split)
+        assert auto.history == same.history
+        for one, two in zip(weights, expected, strict=True):
+            np.testing.assert_array_equal(one, two)
+    with pytest.raises(ValueError, match="batch_size must be a positive integer or 'auto', got 'big'"):
+        trained(batch_size="big")

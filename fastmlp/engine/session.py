@@ -140,6 +140,25 @@ class Session:
         np.copyto(self.plan.network.parameters, self._kept)
         self._start_slots()
 
+    def snapshot(self) -> Callable[[], None]:
+        """Return a function that puts everything that training changes back to what it is now, bit by bit."""
+        parameters, job = self.plan.network.parameters.copy(), self._job.copy()
+        state = self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots
+        batches, epochs = self.iterations, self.epochs_trained
+        slots, kept, sums = self._update.slots.copy(), self._kept.copy(), self._sums.copy()
+
+        def put_back() -> None:
+            np.copyto(self.plan.network.parameters, parameters)
+            self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots = state
+            self._count(batches)
+            self.epochs_trained = epochs
+            self._kept = kept
+            np.copyto(self._update.slots, slots)
+            np.copyto(self._sums, sums)
+            np.copyto(self._job, job)
+
+        return put_back
+
     def _space(self, cut: Cut, batch: int, pieces: int, threads: int, feed: Feed, *, training: bool) -> t.Workspace:
         """The workspace for a run, with the job's numbers about it; the last few are kept."""
         metric_sums = self._sums.size - t.METRIC_SUMS
@@ -277,10 +296,10 @@ class Session:
             parameters = self.plan.network.parameters
             return bool(np.isfinite(parameters.min()) and np.isfinite(parameters.max()))
 
-    def evaluate(self, feed: Feed, batch_size: int) -> dict[str, float]:
+    def evaluate(self, feed: Feed, batch_size: int, *, watch: Watch = lambda rows: None) -> dict[str, float]:
         """Return the loss (with penalties) and the metrics over every row."""
         with self._lock:
-            self._run(feed, batch_size, NO_ORDER, lambda rows: None, training=False)
+            self._run(feed, batch_size, NO_ORDER, watch, training=False)
             logs = self.results()
         if self._job[t.PENALISED]:
             logs["loss"] += float(penalties(self.plan.network))

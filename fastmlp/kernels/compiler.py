@@ -32,6 +32,8 @@ from numba.core.untyped_passes import (
     TranslateByteCode,
 )
 
+from . import compilations
+
 
 class BlockLibrary(JITCodeLibrary):  # type: ignore[misc]
     """The code of one building block, neither optimised nor linked with what it calls."""
@@ -102,6 +104,11 @@ class EntryCompiler(KernelCompiler):
         self.state.library = EntryLibrary(targetctx.codegen(), "entry")
         self.state.library.enable_object_caching()
 
+    def compile_extra(self, function: Callable[..., Any]) -> Any:
+        """Compile; only what the cache has not comes here."""
+        compilations.begin()
+        return super().compile_extra(function)
+
 
 class BlockDispatcher(CPUDispatcher):  # type: ignore[misc]
     """A building block: compiled code calls it as part of an entry, Python through an entry of its own.
@@ -171,3 +178,4 @@ class EntryDispatcher(CPUDispatcher):  # type: ignore[misc]
         finally:
             if collecting:
                 gc.enable()
+            compilations.end()
