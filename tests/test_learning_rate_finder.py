@@ -28,7 +28,7 @@ def state(model):
         (session.iterations, session.epochs_trained, id(session._optimizer), id(session._update.slots)),
         (session._job.tobytes(), session._sums.tobytes(), id(session._objective)),
         pickle.dumps(model._generator.bit_generator.state),
-        copy.deepcopy(vars(model.optimizer)),
+        {**copy.deepcopy(vars(model.optimizer)), "batches": model.optimizer.batches},
         (id(model.history), model.stop_training),
     )
 

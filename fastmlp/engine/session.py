@@ -149,6 +149,8 @@ class Session:
 
         def put_back() -> None:
             np.copyto(self.plan.network.parameters, parameters)
+            # an optimizer that was new then is new again
+            self._count(0)
             self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots = state
             self._count(batches)
             self.epochs_trained = epochs
