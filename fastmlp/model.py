@@ -12,8 +12,10 @@ from .engine.feed import Feed
 from .engine.plan import Plan
 from .engine.predictor import Predictor
 from .engine.session import Session
+from .engine.trace import LayerOutputs, trace
 from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count
 from .fitting import Callbacks, Run, class_weights
+from .gradients import Gradients, by_layer
 from .history import History
 from .inputs import check_sample_weight, check_x, check_y
 from .layers import Dense, Input, Weights
@@ -536,6 +538,57 @@ class Sequential:
             self._ready(features)
         assert self._predictor is not None
         return self._predictor(features)
+
+    def gradients(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Gradients:
+        """Return the loss of some rows as one batch, and its gradients with respect to the weights.
+
+        They are computed as in training: of the loss with the regularizers' penalties, before any clipping.
+        Nothing changes: neither weights nor the optimizer's state. Memory is needed as for a step with so many rows.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight : array_like
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        Gradients
+            ``g.loss``, ``g["dense"].dw (K, N)`` and ``.db (N,)``, and ``g.arrays`` in the order of
+            :meth:`get_weights`. A loss that is not finite is no error; its gradients are not finite either.
+
+        Raises
+        ------
+        NotCompiledError
+            Before :meth:`compile`, which chooses the loss.
+        ValueError, TypeError
+            For data that do not fit.
+        """
+        _, loss = self._compiled()
+        features, targets, weights = self._checked(x, y, sample_weight, loss, "compute gradients of")
+        weights = class_weights(class_weight, targets, weights)
+        session = self._ready(features)
+        with session.aside():
+            self._set_objective(session, loss)
+            logs, flat = session.gradients(Feed(features, targets, weights))
+        return by_layer(session.plan, self._layers, logs["loss"], flat)
+
+    def forward(self, x: Any) -> list[LayerOutputs]:
+        """Return what every layer makes of some rows.
+
+        Parameters
+        ----------
+        x : array_like (n, features)
+            Real finite numbers; n may be 0.
+
+        Returns
+        -------
+        list of LayerOutputs
+            For each layer its ``name``, ``z (n, N)`` before and ``a (n, N)`` after the activation, in float32; the
+            last ``a`` has the bits of :meth:`predict`. The first call compiles or loads a kernel of its own.
+        """
+        features = check_x(x, self._inputs)
+        plan = self._ready(features).plan
+        return trace(plan, [str(layer.name) for layer in self._layers], features)
 
     def get_weights(self) -> Weights:
         """Return copies of all weights: kernel and bias of each layer in turn."""

@@ -4,6 +4,7 @@ The compiled loops interpret these tables, so a new architecture is new data and
 Offsets are elements of float32 buffers.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -92,6 +93,12 @@ class Plan:
             np.array(items, np.int64).reshape(-1, t.ITEM_FIELDS),
             aligned(at),
         )
+
+    def over(self, parameters: Float32) -> "Plan":
+        """Return the same plan over another buffer, such as that of the parameters' gradients."""
+        other = copy.copy(self)
+        other.network = self.network._replace(parameters=parameters)
+        return other
 
     def _panels(self, index: int) -> list[tuple[slice, Float32]]:
         """The kernel's panels: their columns, and a view (rows, width) of each."""

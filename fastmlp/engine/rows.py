@@ -25,6 +25,7 @@ from .tables import (
     COLUMN,
     COLUMNS,
     COUNT,
+    EVALUATE,
     INPUTS,
     KERNEL,
     LAYER,
@@ -47,7 +48,6 @@ from .tables import (
     ROWS,
     SHUFFLED,
     TARGET_COLUMNS,
-    TRAIN,
     UNITS,
     Data,
     Float32,
@@ -187,7 +187,7 @@ def judge(
     weights = space.weights[rank * job[PIECE] : rank * job[PIECE] + rows]
     sums = space.sums[piece]
     logits, metrics = job[LOGITS] != 0, objective.metrics.shape[0]
-    training = job[MODE] == TRAIN
+    training = job[MODE] != EVALUATE
     gather_targets(data, job, first, rows, targets, weights)
     padded = padded_rows(rows)
     if logits:

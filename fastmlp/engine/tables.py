@@ -24,7 +24,8 @@ OFFSET, SIZE, TRAINABLE, VARIABLE_FIELDS = range(4)
 # updates: ROWS rows of the panel at COLUMN of a kernel, or (ROWS = 0) some columns of a bias.
 LAYER, VARIABLE, AT, COUNT, COLUMN, ROW, ROWS, ITEM_FIELDS = range(8)
 
-TRAIN, EVALUATE = range(2)
+# GRADIENTS is a step that ends before the optimizer's: whole gradients, and nothing changed.
+TRAIN, EVALUATE, GRADIENTS = range(3)
 UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
 
 # The job's numbers.
