@@ -14,7 +14,7 @@ from .engine.predictor import Predictor
 from .engine.session import Session
 from .engine.trace import LayerOutputs, trace
 from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count
-from .fitting import Callbacks, Run, class_weights
+from .fitting import Callbacks, FullBatchRun, Run, class_weights
 from .gradients import Gradients, by_layer
 from .history import History
 from .inputs import check_sample_weight, check_x, check_y
@@ -65,7 +65,7 @@ class Sequential:
         self._session: Session | None = None
         self._predictor: Predictor | None = None
         self._generator = np.random.default_rng(self.seed)
-        self.optimizer: optimizers.Optimizer | None = None
+        self.optimizer: optimizers.Optimizer | optimizers.LBFGS | None = None
         self.loss: losses.Loss | None = None
         self._metrics: list[str | metrics_table.Metric] = []
         self.history: History | None = None
@@ -202,7 +202,7 @@ class Sequential:
 
     def compile(
         self,
-        optimizer: str | optimizers.Optimizer = "rmsprop",
+        optimizer: str | optimizers.Optimizer | optimizers.LBFGS = "rmsprop",
         loss: str | losses.Loss | None = None,
         metrics: Sequence[str | metrics_table.Metric] | None = None,
     ) -> None:
@@ -210,7 +210,7 @@ class Sequential:
 
         Parameters
         ----------
-        optimizer : str or Optimizer
+        optimizer : str, Optimizer or LBFGS
             Such as ``"adam"`` or ``fastmlp.optimizers.Adam(learning_rate=0.01)``.
         loss : str or Loss
             Such as ``"mse"`` or ``fastmlp.losses.BinaryCrossentropy(from_logits=True)``.
@@ -233,7 +233,7 @@ class Sequential:
         self.loss = losses.get(loss)
         self.optimizer, self._metrics = chosen, measured
 
-    def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
+    def _compiled(self) -> tuple[optimizers.Optimizer | optimizers.LBFGS, losses.Loss]:
         if self.optimizer is None or self.loss is None:
             raise NotCompiledError("the model must be compiled first: model.compile(optimizer='adam', loss=...)")
         return self.optimizer, self.loss
@@ -288,7 +288,7 @@ class Sequential:
         y : array_like (n, units) or (n,)
             Targets as the loss takes them.
         batch_size : int, optional
-            Rows a step, 32 by default.
+            Rows a step, 32 by default; with :class:`fastmlp.optimizers.LBFGS` all of them.
         epochs : int
             How many times every row is seen.
         verbose : {"auto", 0, 1, 2}
@@ -361,6 +361,16 @@ class Sequential:
             validation = Feed(features[kept:], targets[kept:], weights[kept:])
             features, targets, weights = features[:kept], targets[:kept], weights[:kept]
         weights = class_weights(class_weight, targets, weights)
+        whole = isinstance(optimizer, optimizers.LBFGS)
+        if whole:
+            if batch_size is not None and batch < len(features):
+                raise ValueError(
+                    f"batch_size must be None or at least the {len(features)} rows to train on with LBFGS, which takes "
+                    f"all rows at once, got {batch_size}"
+                )
+            batch = len(features)
+            # converted once instead of by each iteration
+            features = np.ascontiguousarray(features, np.float32)
         batch = min(batch, len(features))
         steps = -(-len(features) // batch)
         if steps_per_epoch is not None:
@@ -369,14 +379,15 @@ class Sequential:
             steps = int(steps_per_epoch)
         session = self._ready(features)
         self._set_objective(session, loss)
-        session.set_optimizer(optimizer)
+        if isinstance(optimizer, optimizers.Optimizer):
+            session.set_optimizer(optimizer)
         feed = Feed(features, targets, weights)
         called.start(
             self,
             {"epochs": epochs, "batch_size": asked, "samples": feed.rows, "steps": steps, "verbose": verbose},
         )
         self.history = called.history
-        run = Run(
+        run = (FullBatchRun if whole else Run)(
             self, session, feed, validation, called, progress, batch=batch, steps=steps, shuffle=bool(shuffle),
             validation_batch=min(validated, validation.rows) if validation else 1,
             validation_freq=validation_freq,
@@ -401,6 +412,8 @@ class Sequential:
             When the loss or a weight becomes NaN or infinite; the weights are those from before.
         """
         optimizer, loss = self._compiled()
+        if isinstance(optimizer, optimizers.LBFGS):
+            raise ValueError("LBFGS trains on whole data sets by fit; train_on_batch needs an optimizer such as 'adam'")
         features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
         weights = class_weights(class_weight, targets, weights)
         session = self._ready(features)

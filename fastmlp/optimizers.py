@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .errors import FLOAT32_LARGEST as LARGEST
 from .errors import check_flag
 from .kernels.jit import kernel
+from .lbfgs import LBFGS as LBFGS
 from .names import find
 
 Buffer = NDArray[np.float32]
@@ -381,10 +382,12 @@ class RMSprop(Optimizer):
         return self.momentum, self.rho, self.epsilon, self.centered
 
 
-TABLE: dict[str, type[Optimizer]] = {optimizer.name: optimizer for optimizer in (SGD, Adam, AdamW, RMSprop)}
+TABLE: dict[str, type[Optimizer] | type[LBFGS]] = {
+    optimizer.name: optimizer for optimizer in (SGD, Adam, AdamW, RMSprop, LBFGS)
+}
 
 
-def get(identifier: str | Optimizer) -> Optimizer:
+def get(identifier: str | Optimizer | LBFGS) -> Optimizer | LBFGS:
     """Return the optimizer that a name or an instance stands for.
 
     Raises
@@ -396,4 +399,4 @@ def get(identifier: str | Optimizer) -> Optimizer:
     """
     if isinstance(identifier, str):
         identifier = identifier.lower()
-    return find("optimizer", identifier, TABLE, Optimizer, "Adam(learning_rate=0.01)")
+    return find("optimizer", identifier, TABLE, (Optimizer, LBFGS), "Adam(learning_rate=0.01)")
