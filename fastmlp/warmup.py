@@ -25,6 +25,7 @@ def steps() -> Iterator[tuple[str, Callable[[], Any]]]:
     model.compile("sgd", "mse")
     yield "training and evaluation", lambda: model.fit(x, y, verbose=0, validation_data=(x, y))
     yield "prediction", lambda: model.predict(x)
+    yield "outputs of layers", lambda: model.forward(x)
     yield "activations of arrays", lambda: [activations.ReLU()(x), activations.Softmax()(x)]
     yield "losses of arrays", lambda: losses.MeanSquaredError()(y, y)
     yield "metrics of arrays", lambda: metrics.MeanSquaredError()(y, y)

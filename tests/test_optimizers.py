@@ -10,10 +10,13 @@ ARGUMENTS = {
     "Adam": ("learning_rate", "beta_1", "beta_2", "epsilon", "amsgrad"),
     "AdamW": ("learning_rate", "weight_decay", "beta_1", "beta_2", "epsilon", "amsgrad"),
     "RMSprop": ("learning_rate", "rho", "momentum", "epsilon", "centered"),
+    # Keras has none; these are SciPy's options
+    "LBFGS": ("maxcor", "ftol", "gtol", "maxls"),
 }
 VALUES = {
     "learning_rate": 0.5, "momentum": 0.25, "nesterov": True, "beta_1": 0.1, "beta_2": 0.2, "epsilon": 0.3,
-    "amsgrad": True, "weight_decay": 0.75, "rho": 0.4, "centered": True,
+    "amsgrad": True, "weight_decay": 0.75, "rho": 0.4, "centered": True, "maxcor": 3, "ftol": 0.5,
+    "gtol": 0.25, "maxls": 7,
 }  # fmt: skip
 
 

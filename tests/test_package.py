@@ -33,8 +33,8 @@ FLOORS = {
     "kernels": 1,
     **dict.fromkeys(
         (
-            "activations", "errors", "initializers", "inputs", "layers", "losses", "metrics", "names", "optimizers",
-            "regularizers", "rows", "schedules", "seeds", "threads",
+            "activations", "errors", "initializers", "inputs", "layers", "lbfgs", "line_search", "losses", "metrics",
+            "names", "optimizers", "regularizers", "rows", "schedules", "seeds", "threads",
         ),
         2,
     ),
