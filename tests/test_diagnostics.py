@@ -57,6 +57,7 @@ def test_shares_of_units_by_hand():
     assert history["dense"]["update_ratio"] == [0.0]
 
 
+@pytest.mark.jit_only
 def test_vanishing_gradients_show(capsys):
     x, y = problem()
     model = Sequential([Input((6,)), *(Dense(15, "sigmoid") for _ in range(10)), Dense(1, "sigmoid")], seed=0)
@@ -83,7 +84,7 @@ def test_vanishing_gradients_show(capsys):
 def test_dying_relu_shows(capsys):
     x, y = problem()
     shares = []
-    for rate in (0.01, 30.0):
+    for rate in (0.01, 20.0):
         model = Sequential([Input((6,)), Dense(16, "relu"), Dense(16, "relu"), Dense(1, "sigmoid")], seed=0)
         model.compile(optimizers.SGD(rate), "binary_crossentropy")
         diagnostics = callbacks.Diagnostics(x, y)

@@ -97,6 +97,7 @@ def test_a_forgotten_penalty_is_found(monkeypatch):
     assert found.verdict != "ok"
 
 
+@pytest.mark.jit_only
 def test_a_gradient_of_zero_that_is_right():
     model = network(sizes=(4, 3, 2))
     kernel, bias, upper, upper_bias = model.get_weights()
