@@ -3,7 +3,7 @@
 import html
 import io
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
@@ -278,24 +278,39 @@ def summary_table(name: str, rows: list[tuple[str, str, str]], total: int, train
     total, trainable : int
         The number of parameters; each takes 4 bytes (float32).
     """
+    counts = {"Total": total, "Trainable": trainable, "Non-trainable": total - trainable}
+    lines = [f" {kind} parameters: {count:,} ({size(4 * count)})" for kind, count in counts.items()]
+    picture = table(("Layer (type)", "Output shape", "Parameters"), rows, words=(0, 1))
+    return "\n".join([f'Model: "{name}"', picture, *lines])
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]], words: Container[int] = (0,)) -> str:
+    """Return a table as text.
+
+    Parameters
+    ----------
+    titles : sequence of str
+        Of the columns.
+    rows : sequence of sequences of str
+        The cells, ready to show.
+    words : container of int
+        Which columns are words; the others are numbers, which end at the right.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
-    table = Table(box=box.HEAVY_HEAD if unicode else box.ASCII)
-    table.add_column("Layer (type)", overflow="fold")
-    table.add_column("Output shape", overflow="fold")
-    table.add_column("Parameters", justify="right", overflow="fold")
+    picture = Table(box=box.HEAVY_HEAD if unicode else box.ASCII)
+    for index, title in enumerate(titles):
+        picture.add_column(title, justify="left" if index in words else "right", overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        picture.add_row(*map(Text, row))
     console = Console(file=io.StringIO(), width=120, color_system=None, force_terminal=False)
     with console.capture() as capture:
-        console.print(table)
-    counts = {"Total": total, "Trainable": trainable, "Non-trainable": total - trainable}
-    lines = [f" {kind} parameters: {count:,} ({size(4 * count)})" for kind, count in counts.items()]
-    return "\n".join([f'Model: "{name}"', capture.get().rstrip("\n"), *lines])
+        console.print(picture)
+    return capture.get().rstrip("\n")
 
 
 def html_table(

@@ -13,6 +13,8 @@ from .engine.feed import Feed
 from .engine.session import Session
 from .errors import TrainingDivergedError, check_count
 from .hooks import Logs, overrides
+from .optimizers.lbfgs import LBFGS, Minimization
+from .optimizers.line_search import Point
 
 DEFAULT_BATCH = 32
 # what "auto" chooses between; docs/design.md has the measurements
@@ -111,20 +113,25 @@ class Run:
             self.callbacks.call("on_train_batch_begin", step, None)
         return False
 
+    def _train(self) -> Logs | None:
+        """Train on the rows once; None if a loss or a weight is not finite."""
+        self.session.set_optimizer(self.model.optimizer)
+        finite = self.session.train_epoch(
+            self.feed, self.batch, shuffled=self.shuffle, watch=self._watch, steps=self.steps,
+            steps_a_call=1 if self.by_batch else None,
+        )  # fmt: skip
+        return self.session.results() if finite else None
+
     def _epoch(self, epoch: int) -> Logs | None:
         """One epoch and its validation; a diverged one is undone, and None where that is to end the run."""
         session, callbacks = self.session, self.callbacks
         self.progress.epoch_begin(epoch)
         callbacks.call("on_epoch_begin", epoch, None)
-        session.set_optimizer(self.model.optimizer)
         session.keep()
         if self.by_batch:
             callbacks.call("on_train_batch_begin", 0, None)
-        finite = session.train_epoch(
-            self.feed, self.batch, shuffled=self.shuffle, watch=self._watch, steps=self.steps,
-            steps_a_call=1 if self.by_batch else None,
-        )  # fmt: skip
-        if not finite:
+        logs = self._train()
+        if logs is None:
             session.restore()
             if any(isinstance(callback, TerminateOnNaN) for callback in callbacks.members):
                 print(f"Epoch {epoch + 1}: invalid loss, terminating training")
@@ -135,7 +142,6 @@ class Run:
                 "are those from before that epoch. Try a smaller learning_rate, clipnorm=1.0, or scaled features "
                 "and targets."
             )
-        logs = session.results()
         if self.validation is not None and (epoch + 1) % self.validation_freq == 0:
             callbacks.call("on_test_begin", None)
             judged = session.evaluate(self.validation, self.validation_batch)
@@ -146,6 +152,42 @@ class Run:
         finally:
             callbacks.history.on_epoch_end(epoch, logs)
         self.progress.epoch_end(epoch, logs)
+        return logs
+
+
+class FullBatchRun(Run):
+    """One call of ``fit`` with L-BFGS, whose iterations are the epochs."""
+
+    def train(self, first: int, last: int) -> None:
+        """Make the iterations from ``first`` to ``last``."""
+        self.optimizer: LBFGS = self.model.optimizer
+        self.minimization = Minimization(self.optimizer, self._point)
+        super().train(first, last)
+
+    def _point(self, place: NDArray[np.float32]) -> Point:
+        """What the loss is there; the weights are then those of the place."""
+        np.copyto(self.session.plan.network.parameters, place)
+        logs, gradient = self.session.gradients(self.feed)
+        return Point(place, logs["loss"], gradient.astype(np.float64), logs)
+
+    def _train(self) -> Logs | None:
+        """Make an iteration; None if the loss is not finite where it begins."""
+        parameters = self.session.plan.network.parameters
+        try:
+            found = self.minimization.iterate(parameters)
+        except BaseException:
+            # such as Ctrl-C in the midst of a line search
+            self.session.restore()
+            raise
+        np.copyto(parameters, found.place)
+        if not np.isfinite(found.value):
+            return None
+        logs = dict(found.logs)
+        self.progress.update(self.feed.rows, logs)
+        if self.by_batch:
+            self.callbacks.call("on_train_batch_end", 0, logs)
+        if self.optimizer.status:
+            self.model.stop_training = True
         return logs
 
 

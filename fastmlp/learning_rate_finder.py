@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from .errors import TrainingDivergedError, check_count, finite_number
 from .fitting import chosen_batch
 from .model import Sequential
+from .optimizers import LBFGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,6 +107,8 @@ class LearningRateFinder:
         if not isinstance(model, Sequential):
             raise TypeError(f"model must be a Sequential, got {model!r}")
         optimizer, loss = model._compiled()
+        if isinstance(optimizer, LBFGS):
+            raise ValueError("LBFGS has no learning rate to find; compile the model with an optimizer such as 'adam'")
         features, targets, weights = model._checked(x, y, sample_weight, loss, "train on")
         batch = chosen_batch(batch_size, len(features))
         put_back = model._ready().snapshot()

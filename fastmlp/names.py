@@ -12,7 +12,7 @@ def find(
     kind: str,
     identifier: object,
     table: Mapping[str, type[T]],
-    base: type[Any],
+    base: type[Any] | tuple[type[Any], ...],
     example: str,
     aliases: Mapping[str, str] | None = None,
 ) -> T:
@@ -26,7 +26,7 @@ def find(
         A name or an instance.
     table : mapping
         Classes by name.
-    base : type
+    base : type or tuple of types
         What instances are of.
     example : str
         An instance as a user would write it, for the message.

@@ -28,6 +28,7 @@ def steps() -> Iterator[tuple[str, Callable[[], Any]]]:
     other.compile("sgd", "mse")
     yield "other layers", lambda: other.fit(x, y, verbose=0)
     yield "prediction", lambda: model.predict(x)
+    yield "outputs of layers", lambda: model.forward(x)
     yield "activations of arrays", lambda: [activations.ReLU()(x), activations.Softmax()(x)]
     yield "losses of arrays", lambda: losses.MeanSquaredError()(y, y)
     yield "metrics of arrays", lambda: metrics.MeanSquaredError()(y, y)

@@ -387,3 +387,61 @@ def test_names_weights_and_summary(capsys):
 def test_bad_settings(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_gradients_pass_the_check_and_change_nothing(name):
+    model, _ = pair(name)
+    x, y = data(40)
+    before = b"".join(weight.tobytes() for weight in model.get_weights())
+    check = model.check_gradients(x, y)
+    assert check.passed, check
+    # a bias before a batch normalization has no effect, and its gradient is rounding alone
+    assert max(one.error for one in check if one.norm > 1e-6) < 5e-3, check
+    assert b"".join(weight.tobytes() for weight in model.get_weights()) == before
+
+
+def test_gradients_with_noise_pass_the_check():
+    model = Sequential(
+        [Input(shape=(K,)), layers.GaussianNoise(0.1), Dense(20, "tanh"), layers.Dropout(0.4), Dense(N)], seed=0
+    )
+    model.compile("adam", "mse")
+    assert model.check_gradients(*data(40)).worst < 5e-3
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_forward_shows_every_layer(name):
+    model, twin = pair(name)
+    x, _ = data(29)
+    a = d(x)
+    rest = iter(twin)
+    for layer, output in zip(model.layers, model.forward(x), strict=True):
+        a = next(rest).forward(a, False)
+        activation = getattr(layer, "activation", None)
+        if isinstance(layer, Dense):
+            np.testing.assert_allclose(output.z, a, rtol=1e-4, atol=1e-5)
+            if activation.name != "linear":
+                a = next(rest).forward(a, False)
+        np.testing.assert_allclose(output.a, a, rtol=1e-4, atol=2e-5)
+    np.testing.assert_array_equal(output.a, model.predict(x))
+
+
+def test_forward_with_flatten_and_dropout():
+    model = Sequential(
+        [Input(shape=(2, 3)), layers.Flatten(), layers.Dropout(0.5), Dense(4), layers.Activation("relu")]
+    )
+    x = np.random.default_rng(0).normal(0, 1, (5, 2, 3)).astype(np.float32)
+    flatten, dropout, dense_out, relu = model.forward(x)
+    for output in (flatten, dropout):
+        np.testing.assert_array_equal(output.a, x.reshape(5, 6))
+    assert (dense_out.a == dense_out.z).all()
+    assert (relu.z == dense_out.z).all()
+    assert (relu.a == np.maximum(relu.z, 0)).all()
+
+
+def test_diagnostics_of_all_layers():
+    model, _ = pair("residual first, nested, with normalization", "adam")
+    x, y = data(60)
+    diagnostics = fastmlp.callbacks.Diagnostics(x, y)
+    model.fit(x, y, epochs=2, verbose=0, callbacks=[diagnostics])
+    assert set(diagnostics.history) == {layer.name for layer in model.layers}

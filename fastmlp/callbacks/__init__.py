@@ -3,6 +3,7 @@
 from ..history import History
 from ..hooks import Callback, LambdaCallback
 from .csv_logger import CSVLogger
+from .diagnostics import Diagnostics
 from .early_stopping import EarlyStopping
 from .learning_rate import LearningRateScheduler, ReduceLROnPlateau
 from .terminate_on_nan import TerminateOnNaN
@@ -10,6 +11,7 @@ from .terminate_on_nan import TerminateOnNaN
 __all__ = [
     "CSVLogger",
     "Callback",
+    "Diagnostics",
     "EarlyStopping",
     "History",
     "LambdaCallback",

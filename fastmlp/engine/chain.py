@@ -7,10 +7,11 @@ so an activation belongs to any of them.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..activations import Activation, Linear, Softmax
 from ..constraints import Constraint
-from ..layers import Weight
+from ..layers import Layer, Weight
 from ..regularizers import Regularizer
 from . import tables as t
 
@@ -82,6 +83,13 @@ class Stage:
         return plain and not isinstance(self.activation, Softmax) and self.noise is None
 
 
+class View(NamedTuple):
+    """What a layer takes or makes: a stage's result before or after its activation; the inputs come after stage -1."""
+
+    stage: int
+    after: bool
+
+
 class Chain:
     """The stages of a model, as its layers add them.
 
@@ -94,6 +102,8 @@ class Chain:
     def __init__(self, inputs: int) -> None:
         self.widths = [inputs]
         self.stages: list[Stage] = []
+        # of every layer what its activation takes, and what it makes
+        self.views: list[tuple[View, View]] = []
 
     @property
     def width(self) -> int:
@@ -159,6 +169,20 @@ class Chain:
         """Add what the fork has copied."""
         join = self._add(t.JOIN, self.width, skip=fork.left)
         fork.skip = join.out
+
+    def lay(self, layer: Layer) -> None:
+        """Add the stages of a layer of the model, and take note of where its outputs are."""
+        stages, before = len(self.stages), self._present()
+        linear = before.stage < 0 or isinstance(self.stages[-1].activation, Linear)
+        layer.lay(self)
+        after = self._present()
+        changed = len(self.stages) > stages or (linear and after.after != before.after)
+        self.views.append((View(after.stage, False) if changed else before, after))
+
+    def _present(self) -> View:
+        """The outputs so far; of a stage without an activation those before one, which it may yet get."""
+        last = len(self.stages) - 1
+        return View(last, last < 0 or not isinstance(self.stages[last].activation, Linear))
 
     def finish(self) -> None:
         """Close the chain: there is a stage, and the last one's outputs are what the loss and predictions take."""

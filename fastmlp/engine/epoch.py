@@ -36,6 +36,7 @@ from .tables import (
     CONSTRAINED,
     DIVERGED,
     DRAWS,
+    EVALUATE,
     FIRST_STEP,
     ITERATION,
     JOINED,
@@ -270,7 +271,11 @@ def train(
     sums: Float64,
     sync: Words,
 ) -> None:
-    """Lead the steps ``FIRST_STEP`` to ``LAST_STEP``; a loss that is not finite ends them, parameters untouched."""
+    """Lead the steps ``FIRST_STEP`` to ``LAST_STEP``; a loss that is not finite ends them, parameters untouched.
+
+    With ``GRADIENTS`` a step leaves the whole gradients in ``update``, whatever the loss, and changes nothing else.
+    """
+    changes = job[MODE] == TRAIN
     for step in range(job[FIRST_STEP], job[LAST_STEP]):
         batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
         pieces = -(-batch // job[PIECE])
@@ -282,16 +287,17 @@ def train(
         loss = np.float64(0)
         for piece in range(pieces):
             loss += space.sums[piece, PIECE_LOSS]
-        if not np.isfinite(loss):
+        if changes and not np.isfinite(loss):
             sums[DIVERGED] = 1
             return
-        job[ITERATION] += 1
-        step_factors(job[OPTIMIZER], update.settings, job[ITERATION], update.factors)
+        if changes:
+            job[ITERATION] += 1
+            step_factors(job[OPTIMIZER], update.settings, job[ITERATION], update.factors)
         work_off(network, space, objective, update, data, job, sync, SHARE_ITEMS, step)
-        if job[CLIPS] >= BY_NORM:
+        if changes and job[CLIPS] >= BY_NORM:
             norms_to_factors(network, update, job)
             work_off(network, space, objective, update, data, job, sync, SHARE_SCALED_ITEMS, step)
-        if job[CONSTRAINED]:
+        if changes and job[CONSTRAINED]:
             work_off(network, space, objective, update, data, job, sync, SHARE_CONSTRAINTS, step)
         add_pieces(space, sums, pieces)
         sums[ROW_SUM] += batch
@@ -328,7 +334,7 @@ def run_steps(
     if helper:
         assist(network, space, objective, update, data, job, sync)
         return
-    if job[MODE] == TRAIN:
+    if job[MODE] != EVALUATE:
         train(network, space, objective, update, data, job, sums, sync)
     else:
         work_off(network, space, objective, update, data, job, sync, SHARE_BLOCKS, job[FIRST_STEP])

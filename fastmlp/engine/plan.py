@@ -4,6 +4,7 @@ The compiled loops interpret these tables, so a new architecture is new data and
 Offsets are elements of float32 buffers.
 """
 
+import copy
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..kernels.gemm import PANEL, TALL_ROWS, leading_dimension, padded_columns, padded_rows
 from ..kernels.narrow import is_narrow
+from ..layers import Weight
 from . import tables as t
 from .chain import Chain, Variable
 from .stages import stages_address
@@ -52,7 +54,7 @@ class Plan:
         strides = [leading_dimension(width) for width in chain.widths]
         places = [0, *np.cumsum(strides).tolist()]
         self.row_floats, self.widest = places[-1], max(strides)
-        self.stages = chain.stages
+        self.stages, self.views = chain.stages, chain.views
         self.variables: list[Variable] = []
         table = np.zeros((len(chain.stages), t.STAGE_FIELDS), np.int64)
         variables: list[tuple[int, ...]] = []
@@ -134,6 +136,16 @@ class Plan:
     def constrained(self) -> bool:
         """Whether a variable has a constraint."""
         return bool(self.network.variables[:, t.CONSTRAINT].any())
+
+    def places(self) -> dict[Weight, int]:
+        """Return where each weight is in the table of variables."""
+        return {variable.weight: index for index, variable in enumerate(self.variables)}
+
+    def over(self, parameters: Float32) -> "Plan":
+        """Return the same plan over another buffer, such as that of the parameters' gradients."""
+        other = copy.copy(self)
+        other.network = self.network._replace(parameters=parameters)
+        return other
 
     def detach(self) -> None:
         """Give the weights back to the layers."""

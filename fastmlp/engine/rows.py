@@ -35,6 +35,7 @@ from .tables import (
     COLUMNS,
     COUNT,
     DENSE,
+    EVALUATE,
     GRADIENT,
     INPUTS,
     KERNEL,
@@ -67,7 +68,6 @@ from .tables import (
     STAGE_FORWARD,
     STAGE_NOISE,
     TARGET_COLUMNS,
-    TRAIN,
     UNITS,
     Data,
     Float32,
@@ -176,6 +176,18 @@ def dense_forward(network: Network, activations: Float32, capacity: int, index: 
 
 
 @kernel
+def stage_forward(
+    network: Network, space: Workspace, job: Int64, index: int, rank: int, first: int, slab: int, rows: int,
+    training: bool,
+) -> None:  # fmt: skip
+    """``z`` of one stage."""
+    if network.stages[index, KIND] == DENSE:
+        dense_forward(network, space.rows, job[CAPACITY], index, slab, rows)
+    else:
+        extend(STAGE_FORWARD, network, space, job, index, rank, first, slab, rows, training)
+
+
+@kernel
 def forward(
     network: Network, space: Workspace, job: Int64, begin: int, end: int, rank: int, first: int, slab: int, rows: int,
     training: bool,
@@ -187,10 +199,7 @@ def forward(
     """
     for index in range(begin, end):
         stage = network.stages[index]
-        if stage[KIND] == DENSE:
-            dense_forward(network, space.rows, job[CAPACITY], index, slab, rows)
-        else:
-            extend(STAGE_FORWARD, network, space, job, index, rank, first, slab, rows, training)
+        stage_forward(network, space, job, index, rank, first, slab, rows, training)
         if index < network.stages.shape[0] - 1:
             activate(network, space.rows, space.slopes, job[CAPACITY], index, slab, rows, training)
             if training and stage[NOISE]:
@@ -239,7 +248,7 @@ def judge(
     weights = space.weights[rank * job[PIECE] : rank * job[PIECE] + rows]
     sums = space.sums[piece]
     logits, metrics = job[LOGITS] != 0, objective.metrics.shape[0]
-    training = job[MODE] == TRAIN
+    training = job[MODE] != EVALUATE
     gather_targets(data, job, first, rows, targets, weights)
     padded = padded_rows(rows)
     softmax = job[LOSS_KIND] == CATEGORICAL_LOGITS or job[LOSS_KIND] == SPARSE_LOGITS

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,9 +56,7 @@ class Session:
         self.epochs_trained = 0
         self.iterations = 0
         self._objective = t.Objective(np.zeros(1, np.float32), np.zeros((0, 2), np.int64), np.zeros(0))
-        self._update = t.Update(
-            NOTHING, NOTHING, NOTHING, NOTHING, np.zeros(0), np.zeros(FACTORS, np.float32), np.zeros((0, 2))
-        )
+        self._update = no_update(0)
         self._optimizer: Optimizer | None = None
         self._slots: dict[str, float] = {}
         self._job = np.zeros(t.JOB_FIELDS, np.int64)
@@ -193,11 +192,12 @@ class Session:
         order: NDArray[np.int64],
         watch: Watch,
         *,
-        training: bool,
+        mode: int,
         limit: int | None = None,
         steps_a_call: int | None = None,
     ) -> None:
         self.plan.prepare()
+        training = mode != t.EVALUATE
         cut = cut_batch(self.plan, batch_size, training=training)
         size = batch_size if training else cut.block
         steps = -(-feed.rows // size)
@@ -216,7 +216,7 @@ class Session:
             longest = min(longest, steps_a_call)
         job, sums = self._job, self._sums
         sums[...] = 0
-        job[t.MODE] = t.TRAIN if training else t.EVALUATE
+        job[t.MODE] = mode
         job[t.BATCH_SIZE], job[t.SAMPLES], job[t.ITERATION] = size, feed.rows, self.iterations
         seconds_a_step = flops / FLOPS_A_SECOND + 1e-6
         pace = self._paces.setdefault((training, size), Pace())
@@ -245,15 +245,22 @@ class Session:
 
     def _watched(self, watch: Watch, rows: int) -> bool:
         """Call ``watch``, which may use this session itself, and go back to the run's own state."""
-        state = self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots
-        batches = self.iterations
-        job = self._job.copy()
-        try:
+        with self.aside():
             return bool(watch(rows))
-        finally:
-            self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots = state
-            self._count(batches)
-            self._job[...] = job
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Go back to the present state at the end; what the state refers to may not be written to meanwhile."""
+        with self._lock:
+            state = self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots
+            batches = self.iterations
+            job = self._job.copy()
+            try:
+                yield
+            finally:
+                self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots = state
+                self._count(batches)
+                self._job[...] = job
 
     def _call(self, team: Team, threads: int, space: t.Workspace, data: t.Data) -> None:
         """Lead one compiled call, and have the team help."""
@@ -290,7 +297,7 @@ class Session:
             order = np.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
         with self._lock:
-            self._run(feed, batch_size, order, watch, training=True, limit=steps, steps_a_call=steps_a_call)
+            self._run(feed, batch_size, order, watch, mode=t.TRAIN, limit=steps, steps_a_call=steps_a_call)
             self.epochs_trained += 1
             if self._sums[t.DIVERGED]:
                 return False
@@ -298,14 +305,40 @@ class Session:
             parameters = self.plan.network.parameters
             return bool(np.isfinite(parameters.min()) and np.isfinite(parameters.max()))
 
+    def draw_as(self, other: "Session") -> None:
+        """Take the same noise as another session next."""
+        self._job[t.DRAWS] = other._job[t.DRAWS]
+
+    def gradients(self, feed: Feed) -> tuple[dict[str, float], t.Float32]:
+        """Return the loss (with penalties) and the metrics of all rows as one batch, and the loss' gradients.
+
+        The gradients, which are not clipped, lie as the parameters do. Nothing is changed, and a loss that is not
+        finite is no error here.
+        """
+        with self.aside():
+            size = self.plan.network.parameters.size
+            self._sums = np.zeros_like(self._sums)
+            self._update = no_update(len(self.plan.network.items))
+            # whole gradients are what clipping by a norm begins with
+            self._job[t.CLIPS] = t.BY_NORM
+            self._run(feed, feed.rows, NO_ORDER, lambda rows: None, mode=t.GRADIENTS)
+            return self.results(), self._update.gradients[self._update.gradients.size - size :]
+
     def evaluate(self, feed: Feed, batch_size: int, *, watch: Watch = lambda rows: None) -> dict[str, float]:
         """Return the loss (with penalties) and the metrics over every row."""
         with self._lock:
-            self._run(feed, batch_size, NO_ORDER, watch, training=False)
+            self._run(feed, batch_size, NO_ORDER, watch, mode=t.EVALUATE)
             logs = self.results()
         if self._job[t.PENALISED]:
             logs["loss"] += float(penalties(self.plan.network))
         return logs
+
+
+def no_update(items: int) -> t.Update:
+    """Return an update of no optimizer."""
+    return t.Update(
+        NOTHING, NOTHING, NOTHING, NOTHING, np.zeros(0), np.zeros(FACTORS, np.float32), np.zeros((items, 2))
+    )
 
 
 def threads_for(shares: int, by_step: float, flops: float) -> int:

@@ -36,6 +36,7 @@ from .tables import (
     LEFT,
     LEFT_STRIDE,
     MEAN,
+    MODE,
     NARROW,
     NOISE,
     NOISE_AMOUNT,
@@ -61,6 +62,7 @@ from .tables import (
     STANDARD_COLUMNS,
     STANDARD_ROWS,
     STATISTICS,
+    TRAIN,
     UNITS,
     VARIANCE,
     WORD_ROOM,
@@ -153,9 +155,9 @@ def stage_noise(
 
 @kernel
 def batch_moments(
-    network: Network, statistics: Float32, parts: Float64, index: int, piece: int, pieces: int, batch: int
+    network: Network, statistics: Float32, parts: Float64, index: int, piece: int, pieces: int, batch: int, moves: bool
 ) -> None:
-    """Mean and variance of a batch's columns from those of its pieces, and the moving averages.
+    """Mean and variance of a batch's columns from those of its pieces; in training the averages of them move.
 
     Pieces are put together in order (Chan, Golub & LeVeque, The American Statistician 37, 1983).
     """
@@ -173,14 +175,14 @@ def batch_moments(
             mean[j] += distance * share
             squares[j] += own_squares[j] + distance * distance * (done * share)
         done += rows
-    momentum = network.settings[index, STAGE_MOMENTUM]
+    rest = np.float32(1) - network.settings[index, STAGE_MOMENTUM] if moves else np.float32(0)
     moving_mean = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
     moving_variance = network.parameters[stage[BIAS] : stage[BIAS] + columns]
     for j in range(columns):
         average, variance = np.float32(mean[j]), np.float32(squares[j] / batch)
         statistics[MEAN, begin + j], statistics[VARIANCE, begin + j] = average, variance
-        moving_mean[j] += (average - moving_mean[j]) * (np.float32(1) - momentum)
-        moving_variance[j] += (variance - moving_variance[j]) * (np.float32(1) - momentum)
+        moving_mean[j] += (average - moving_mean[j]) * rest
+        moving_variance[j] += (variance - moving_variance[j]) * rest
 
 
 @kernel
@@ -260,7 +262,7 @@ def run_stage(
     elif what == STAGE_NOISE:
         stage_noise(network, activations, slopes, words, numbers, capacity, index, rank, slab, first, rows)
     elif what == BATCH_FORWARD:
-        batch_moments(network, statistics, piece_statistics, index, first, slab, rows)
+        batch_moments(network, statistics, piece_statistics, index, first, slab, rows, numbers[MODE] == TRAIN)
     elif what == BATCH_BACKWARD:
         batch_sums(network, statistics, piece_statistics, index, slab, rows)
     elif what == STAGE_CONSTRAINT:

@@ -47,7 +47,8 @@ PIECE_MEAN, PIECE_SQUARES, PIECE_STATISTICS = range(3)
     STAGE_CONSTRAINT,
 ) = range(8)  # fmt: skip
 
-TRAIN, EVALUATE = range(2)
+# GRADIENTS is a step that ends before the optimizer's: whole gradients, and nothing changed.
+TRAIN, EVALUATE, GRADIENTS = range(3)
 UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
 
 # The job's numbers.

@@ -9,6 +9,7 @@ from . import schedules
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
 from .base import Optimizer
+from .lbfgs import LBFGS
 from .lion import Lion
 from .nadam import Nadam
 from .rmsprop import RMSprop
@@ -16,6 +17,7 @@ from .sgd import SGD
 from .table import TABLE, get
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "TABLE",
     "Adagrad",

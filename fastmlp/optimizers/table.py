@@ -31,14 +31,15 @@ from .base import (
     Optimizer,
     Settings,
 )
+from .lbfgs import LBFGS
 from .lion import LION_KIND, Lion, lion_step
 from .nadam import NADAM_KIND, Nadam, nadam_factors, nadam_step
 from .rmsprop import RMSPROP_KIND, RMSprop, rmsprop_step
 from .schedules.curves import CONSTANT, scheduled_rate
 from .sgd import SGD, sgd_step
 
-TABLE: dict[str, type[Optimizer]] = {
-    optimizer.name: optimizer for optimizer in (SGD, Adam, AdamW, RMSprop, Adagrad, Nadam, Lion)
+TABLE: dict[str, type[Optimizer] | type[LBFGS]] = {
+    optimizer.name: optimizer for optimizer in (SGD, Adam, AdamW, RMSprop, Adagrad, Nadam, Lion, LBFGS)
 }
 
 
@@ -122,7 +123,7 @@ def optimizer_step(
         sgd_step(w, g, slot_0, rate, factors[FIRST], option)
 
 
-def get(identifier: str | Optimizer) -> Optimizer:
+def get(identifier: str | Optimizer | LBFGS) -> Optimizer | LBFGS:
     """Return the optimizer that a name or an instance stands for.
 
     Raises
@@ -134,4 +135,4 @@ def get(identifier: str | Optimizer) -> Optimizer:
     """
     if isinstance(identifier, str):
         identifier = identifier.lower()
-    return find("optimizer", identifier, TABLE, Optimizer, "Adam(learning_rate=0.01)")
+    return find("optimizer", identifier, TABLE, (Optimizer, LBFGS), "Adam(learning_rate=0.01)")

@@ -1,0 +1,171 @@
+"""L-BFGS: a quasi-Newton method for small nets, which looks at all rows before every change of the weights.
+
+The curvature of the loss is learnt from the last steps and the changes of the gradient along them. Values and
+gradients come from the compiled engine in float32; what is made of them is float64.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import check_count, finite_number
+from .line_search import Point, inner, search
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+# a step whose change of gradient is less than this share of its square teaches no curvature
+LEAST_CURVATURE = 1e-10
+# iterations in a row that hardly lower the loss before it is said to stand: one may be rounding
+PATIENCE = 3
+
+
+@dataclass
+class LBFGS:
+    """Limited-memory BFGS for training by whole data sets (Nocedal & Wright, Numerical Optimization, section 7.2).
+
+    An epoch of ``fit`` is one iteration: a direction from the last steps and gradients, and a line search along it,
+    which sees every row at least once. Rows are taken in their order, and the history has the loss at an
+    iteration's end. Training ends by itself when ``gtol`` or ``ftol`` is met, or no step lowers the loss by more
+    than the rounding of float32; ``status`` then says why. Every ``fit`` begins without memory.
+
+    The arguments are named as in ``scipy.optimize.minimize(method="L-BFGS-B")``.
+
+    Parameters
+    ----------
+    maxcor : int
+        How many steps are remembered.
+    ftol : float
+        Training ends when three iterations in a row have each lowered the loss by at most this share of it. Unlike
+        SciPy's, it is relative for losses below 1 too, and its default is what float32 resolves.
+    gtol : float
+        Training ends when no element of the gradient is larger.
+    maxls : int
+        How often a line search may compute the loss.
+
+    Attributes
+    ----------
+    status : str
+        Why the last training ended by itself, or empty if it did not.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a setting out of its range.
+    """
+
+    name: ClassVar[str] = "lbfgs"
+
+    maxcor: int = 10
+    ftol: float = 1e-7
+    gtol: float = 1e-5
+    maxls: int = 20
+    status: str = field(default="", init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Raise for a setting out of its range; run again before each fit."""
+        check_count("maxcor", self.maxcor)
+        check_count("maxls", self.maxls)
+        finite_number("ftol", self.ftol, at_least=0.0)
+        finite_number("gtol", self.gtol, at_least=0.0)
+
+    @property
+    def learning_rate(self) -> float:
+        """None: a line search finds the length of every step."""
+        raise AttributeError("LBFGS has no learning_rate: a line search finds the length of every step")
+
+
+class Minimization:
+    """The iterations of one training.
+
+    Parameters
+    ----------
+    settings : LBFGS
+        Its ``status`` is written.
+    function : callable
+        Gives the value and the gradient at a place.
+    """
+
+    def __init__(self, settings: LBFGS, function: Callable[[Float32], Point]) -> None:
+        settings.check()
+        settings.status = ""
+        self._settings, self._function = settings, function
+        self._now: Point | None = None
+        self._standing = 0
+        # steps, changes of the gradient, and one over their product
+        self._memory: deque[tuple[Float64, Float64, float]] = deque(maxlen=settings.maxcor)
+
+    def iterate(self, place: Float32) -> Point:
+        """Return the point after one more iteration, from where the last one ended.
+
+        Parameters
+        ----------
+        place : float32 (n,)
+            Where we are; another place than the last iteration's begins anew.
+        """
+        if self._now is None or not np.array_equal(place, self._now.place):
+            self._memory.clear()
+            self._now = self._function(place.copy())
+        now = self._now
+        if not math.isfinite(now.value) or self._flat(now):
+            return now
+        found = self._step(now)
+        if found is None and self._memory:
+            # what was learnt may be wrong by now
+            self._memory.clear()
+            found = self._step(now)
+        if found is None:
+            self._settings.status = "no step lowers the loss by more than the rounding of float32"
+            return now
+        step = found.place.astype(np.float64) - now.place
+        change = found.gradient - now.gradient
+        curvature = inner(step, change)
+        if curvature > LEAST_CURVATURE * inner(change, change):
+            self._memory.append((step, change, 1 / curvature))
+        self._now = found
+        fell = now.value - found.value > self._settings.ftol * abs(now.value)
+        self._standing = 0 if fell else self._standing + 1
+        if not self._flat(found) and self._standing == PATIENCE:
+            self._settings.status = f"the loss fell by at most ftol = {self._settings.ftol:g} of itself"
+        return found
+
+    def _flat(self, point: Point) -> bool:
+        """Whether the gradient is small enough; then the status says so."""
+        flat = bool(np.abs(point.gradient).max() <= self._settings.gtol)
+        if flat:
+            self._settings.status = f"no element of the gradient is larger than gtol = {self._settings.gtol:g}"
+        return flat
+
+    def _step(self, now: Point) -> Point | None:
+        """Search along the direction that the memory gives, or without any along the gradient."""
+        direction = self._direction(now.gradient)
+        length = 1.0
+        if not self._memory:
+            # nothing is known of the scale yet: a step of length 1, as in SciPy
+            length = 1 / math.sqrt(inner(direction, direction))
+        elif not inner(direction, now.gradient) < 0:
+            return None
+        return search(self._function, now, direction, length, self._settings.maxls)
+
+    def _direction(self, gradient: Float64) -> Float64:
+        """Minus the inverse Hessian's estimate times the gradient (Nocedal & Wright, algorithm 7.4)."""
+        direction = -gradient
+        shares = []
+        for step, change, inverse in reversed(self._memory):
+            share = inverse * inner(step, direction)
+            direction -= share * change
+            shares.append(share)
+        if self._memory:
+            step, change, inverse = self._memory[-1]
+            direction /= inverse * inner(change, change)
+        for (step, change, inverse), share in zip(self._memory, reversed(shares), strict=True):
+            direction += (share - inverse * inner(change, direction)) * step
+        return direction
