@@ -287,7 +287,77 @@ def sparse_categorical_crossentropy(y, out, from_logits=False):
     return categorical_crossentropy(one_hot, out, from_logits=from_logits)
 
 
+# tfp.stats / sklearn.metrics.mean_pinball_loss: q (y - p) where the output is too low, (1 - q) (p - y) where too high.
+def quantile(y, out, q=0.5):
+    low, high = np.maximum(y - out, 0.0), np.maximum(out - y, 0.0)
+    return np.mean(q * low + (1 - q) * high, axis=1), (np.where(out > y, 1 - q, 0.0) - q * (y > out)) / out.shape[1]
+
+
+# Keras takes 0 and 1 for -1 and 1.
+def hinge(y, out):
+    y = np.where(y == 0, -1.0, y)
+    return np.mean(np.maximum(1 - y * out, 0.0), axis=1), np.where(y * out < 1, -y, 0.0) / out.shape[1]
+
+
+# From logits nothing is cut; 0 log 0 = 0.
+def kl_divergence(y, out, from_logits=False):
+    if from_logits:
+        entropy = np.sum(y * np.log(np.where(y > 0, y, 1.0)), axis=1)
+        return entropy - np.sum(y * log_softmax(out), axis=1), softmax(out) * y.sum(axis=1, keepdims=True) - y
+    y, p = np.clip(y, EPSILON, 1.0), np.clip(out, EPSILON, 1.0)
+    return np.sum(y * np.log(y / p), axis=1), np.where((out >= EPSILON) & (out <= 1), -y / p, 0.0)
+
+
+# (1 - p_t)^gamma times the cross-entropy, 1 - p_t = y (1 - p) + (1 - y) p. Keras goes through probabilities also from
+# logits; here all is a function of log s(z) and log s(-z) then. 1 - p_t is at least epsilon, which Keras' is not.
+def binary_focal_crossentropy(
+    y, out, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0
+):
+    y = y * (1 - label_smoothing) + 0.5 * label_smoothing
+    weight = y * alpha + (1 - y) * (1 - alpha) if apply_class_balancing else 1.0
+    if from_logits:
+        log_p, log_not_p = -np.logaddexp(0, -out), -np.logaddexp(0, out)
+        with np.errstate(divide="ignore"):
+            log_missing = np.logaddexp(np.log(y) + log_not_p, np.log(1 - y) + log_p)
+        entropy, slope = -y * log_p - (1 - y) * log_not_p, sigmoid(out) - y
+        relative = (1 - 2 * y) * np.exp(log_p + log_not_p - log_missing)
+    else:
+        p, inside = clip_probabilities(out)
+        entropy = -y * np.log(p) - (1 - y) * np.log(1 - p)
+        slope = np.where(inside, (1 - y) / (1 - p) - y / p, 0.0)
+        missing = y * (1 - out) + (1 - y) * out
+        relative = np.where(missing >= EPSILON, (1 - 2 * y), 0.0) / np.maximum(missing, EPSILON)
+        log_missing = np.log(np.maximum(missing, EPSILON))
+    factor = weight * np.exp(gamma * log_missing)
+    return np.mean(factor * entropy, axis=1), factor * (slope + gamma * relative * entropy) / out.shape[1]
+
+
+def categorical_focal_crossentropy(y, out, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0):
+    y = y * (1 - label_smoothing) + label_smoothing / out.shape[1]
+    if from_logits:
+        total, inside, log_p = 1.0, True, log_softmax(out)
+        ratio = p = np.exp(log_p)
+        others = np.array([[np.logaddexp.reduce(np.delete(row, j)) for j in range(len(row))] for row in log_p])
+    else:
+        total = out.sum(axis=1, keepdims=True)
+        ratio = out / total
+        p, inside = clip_probabilities(ratio)
+        log_p, others = np.log(p), np.log(1 - p)
+    factor = alpha * np.exp(gamma * others)
+    # p dl/dp, so that a probability of 0 divides nothing
+    part = np.where(inside, factor * y * (gamma * p * log_p * np.exp(-others) - 1), 0.0)
+    derivative = part - ratio * part.sum(axis=1, keepdims=True)
+    if not from_logits:
+        derivative = part / ratio / total - part.sum(axis=1, keepdims=True) / total
+    return -np.sum(factor * y * log_p, axis=1), derivative
+
+
 LOSSES = {
+    "quantile": quantile,
+    "hinge": hinge,
+    "kl_divergence": kl_divergence,
+    "binary_focal_crossentropy": binary_focal_crossentropy,
+    "categorical_focal_crossentropy": categorical_focal_crossentropy,
     "mean_squared_error": mean_squared_error,
     "mean_absolute_error": mean_absolute_error,
     "huber": huber,
@@ -549,6 +619,9 @@ FUSED = {
     ("sigmoid", "binary_crossentropy"),
     ("softmax", "categorical_crossentropy"),
     ("softmax", "sparse_categorical_crossentropy"),
+    ("softmax", "kl_divergence"),
+    ("sigmoid", "binary_focal_crossentropy"),
+    ("softmax", "categorical_focal_crossentropy"),
 }
 
 

@@ -19,7 +19,7 @@ from ..kernels.gemm import (
 from ..kernels.jit import kernel
 from ..kernels.narrow import narrow_forward
 from ..kernels.softmax import softmax_backward, softmax_crossentropy, softmax_forward
-from ..losses import CATEGORICAL_LOGITS, SPARSE_LOGITS, loss_value_and_grad, weighted_total
+from ..losses import CATEGORICAL_LOGITS, SMOOTHING, SPARSE_LOGITS, loss_value_and_grad, weighted_total
 from ..metrics import metric_update
 from .tables import (
     ACTIVATION,
@@ -200,8 +200,8 @@ def judge(
     direct = training and softmax and (logits or layer[ACTIVATION] == LINEAR)
     if direct:
         softmax_crossentropy(
-            space.rows, out, stride, targets, job[LOSS_KIND] == SPARSE_LOGITS, objective.loss_parameter[0], weights,
-            np.float32(1 / batch), rows, units, values, space.slopes, out, stride, layer[COLUMNS],
+            space.rows, out, stride, targets, job[LOSS_KIND] == SPARSE_LOGITS, objective.loss_parameters[SMOOTHING],
+            weights, np.float32(1 / batch), rows, units, values, space.slopes, out, stride, layer[COLUMNS],
         )  # fmt: skip
         sums[PIECE_LOSS] = weighted_total(values, weights, rows, 1)
     elif logits:
@@ -220,7 +220,7 @@ def judge(
         compact(space.rows, out, stride, rows, units, predictions)
     if not direct:
         sums[PIECE_LOSS] = loss_value_and_grad(
-            job[LOSS_KIND], objective.loss_parameter[0], outputs if logits else predictions, targets, weights, rows,
+            job[LOSS_KIND], objective.loss_parameters, outputs if logits else predictions, targets, weights, rows,
             units, batch, values, gradient,
         )  # fmt: skip
     for metric in range(PIECE_METRICS, sums.size):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..kernels.jit import JIT_DISABLED
 from ..kernels.random import shuffle
 from ..losses import Loss
+from ..losses.kinds import PARAMETERS
 from ..metrics import Metric
 from ..optimizers import FACTORS, Optimizer
 from ..threads import Team, get_num_threads
@@ -53,7 +54,7 @@ class Session:
         self.seed = np.uint64(seed)
         self.epochs_trained = 0
         self.iterations = 0
-        self._objective = t.Objective(np.zeros(1, np.float32), np.zeros((0, 2), np.int64), np.zeros(0))
+        self._objective = t.Objective(np.zeros(PARAMETERS, np.float32), np.zeros((0, 2), np.int64), np.zeros(0))
         self._update = t.Update(NOTHING, NOTHING, np.zeros(0), np.zeros(FACTORS, np.float32), np.zeros((0, 2)))
         self._optimizer: Optimizer | None = None
         self._job = np.zeros(t.JOB_FIELDS, np.int64)
@@ -74,7 +75,7 @@ class Session:
             sums += metric.sums_needed(self.plan.units)
         self._sums = np.zeros(t.METRIC_SUMS + sums)
         self._objective = t.Objective(
-            np.array([loss.parameter], np.float32),
+            loss.compiled_parameters(),
             np.array([(metric.kind, first) for _, metric, first in self._metrics], np.int64).reshape(-1, 2),
             np.array([float(metric.parameter) for _, metric, _ in self._metrics]),
         )

@@ -75,7 +75,7 @@ class Workspace(NamedTuple):
 class Objective(NamedTuple):
     """What the compiled loops need to judge outputs."""
 
-    loss_parameter: Float32  # (1,)
+    loss_parameters: Float32  # (losses.kinds.PARAMETERS,)
     metrics: Int64  # (metrics, 2): kind, first sum
     metric_parameters: Float64  # (metrics,)
 
