@@ -427,7 +427,77 @@ def r2(y, out):
     return float(np.mean(np.where(np.isinf(scores), 0.0, scores)))
 
 
+def mape(y, out):
+    return float(np.mean(100 * np.abs(y - out) / np.maximum(np.abs(y), EPSILON)))
+
+
+# keras/src/metrics/confusion_metrics.py: positive above the threshold, and with top_k only the first of the largest.
+def confusion(y, out, threshold=0.5, top_k=None, class_id=None, weights=None):
+    positive = out > threshold
+    if top_k is not None:
+        order = np.argsort(-out, axis=1, kind="stable")
+        positive &= np.argsort(order, axis=1, kind="stable") < top_k
+    true = np.asarray(y) != 0
+    w = np.ones(len(out)) if weights is None else weights
+    if class_id is not None:
+        positive, true = positive[:, [class_id]], true[:, [class_id]]
+    sides = (positive & true, positive & ~true, ~positive & true, ~positive & ~true)
+    return [float(np.sum(side * w[:, None])) for side in sides]
+
+
+def precision(y, out, **settings):
+    tp, fp, _, _ = confusion(y, out, **settings)
+    return tp / (tp + fp) if tp else 0.0
+
+
+def recall(y, out, **settings):
+    tp, _, fn, _ = confusion(y, out, **settings)
+    return tp / (tp + fn) if tp else 0.0
+
+
+# keras/src/metrics/f_score_metrics.py, without the epsilons in its divisions; the columns' scores.
+def f1_score(y, out, threshold=None, weights=None):
+    w = np.ones((len(out), 1)) if weights is None else weights[:, None]
+    largest = (out >= out.max(axis=1, keepdims=True)) & (np.abs(out) > 1e-9)
+    positive = largest if threshold is None else out > threshold
+    tp, fp, fn = (np.sum(w * part, axis=0) for part in (positive * y, positive * (1 - y), (1 - positive) * y))
+    p, r = (np.divide(tp, tp + other, out=np.zeros(len(tp)), where=tp > 0) for other in (fp, fn))
+    return np.divide(2 * p * r, p + r, out=np.zeros(len(tp)), where=tp > 0)
+
+
+# keras/src/metrics/confusion_metrics.py, class AUC: counts at every threshold anew.
+def auc(y, out, num_thresholds=200, curve="ROC", summation_method="interpolation", weights=None):
+    inner = [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
+    table = [
+        confusion(y, out, threshold=np.float64(np.float32(t)), weights=weights) for t in [-EPSILON, *inner, 1 + EPSILON]
+    ]
+    tp, fp, fn, tn = np.array(table).T
+    area = 0.0
+    for i in range(len(tp) - 1):
+        if curve == "PR" and summation_method == "interpolation":
+            dtp, dp = tp[i] - tp[i + 1], tp[i] + fp[i] - tp[i + 1] - fp[i + 1]
+            slope = dtp / dp if dp else 0.0
+            intercept = tp[i + 1] - slope * (tp[i + 1] + fp[i + 1])
+            both = tp[i] + fp[i] > 0 and tp[i + 1] + fp[i + 1] > 0
+            log = math.log((tp[i] + fp[i]) / (tp[i + 1] + fp[i + 1])) if both else 0.0
+            area += slope * (dtp + intercept * log) / (tp[i + 1] + fn[i + 1])
+            continue
+        x, height = [], []
+        for k in (i, i + 1):
+            rate, share = tp[k] / (tp[k] + fn[k]), tp[k] / (tp[k] + fp[k]) if tp[k] else 0.0
+            x.append(fp[k] / (fp[k] + tn[k]) if curve == "ROC" else rate)
+            height.append(rate if curve == "ROC" else share)
+        methods = {"interpolation": np.mean, "minoring": min, "majoring": max}
+        area += (x[0] - x[1]) * methods[summation_method](height)
+    return float(area)
+
+
 METRICS = {
+    "precision": precision,
+    "recall": recall,
+    "f1_score": f1_score,
+    "auc": auc,
+    "mape": mape,
     "binary_accuracy": binary_accuracy,
     "categorical_accuracy": categorical_accuracy,
     "sparse_categorical_accuracy": sparse_categorical_accuracy,

@@ -20,6 +20,7 @@ def test_against_the_twin(name):
         "mean_squared_error": "mse",
         "root_mean_squared_error": "rmse",
         "mean_absolute_error": "mae",
+        "mean_absolute_percentage_error": "mape",
         "r2_score": "r2",
     }
     y = LABELS if metric.sparse else ONE_HOT

@@ -20,7 +20,7 @@ from ..kernels.jit import kernel
 from ..kernels.narrow import narrow_forward
 from ..kernels.softmax import softmax_backward, softmax_crossentropy, softmax_forward
 from ..losses import CATEGORICAL_LOGITS, SMOOTHING, SPARSE_LOGITS, loss_value_and_grad, weighted_total
-from ..metrics import metric_update
+from ..metrics import metric_updates
 from .tables import (
     ACTIVATION,
     BIAS,
@@ -225,11 +225,9 @@ def judge(
         )  # fmt: skip
     for metric in range(PIECE_METRICS, sums.size):
         sums[metric] = 0
-    for metric in range(metrics):
-        metric_update(
-            objective.metrics[metric, 0], objective.metric_parameters[metric], predictions, targets, rows, units, sums,
-            PIECE_METRICS + objective.metrics[metric, 1],
-        )  # fmt: skip
+    metric_updates(
+        objective.metrics, objective.metric_parameters, predictions, targets, weights, rows, units, sums, PIECE_METRICS
+    )
     if training and not direct:
         spread_gradient(space, layer, out, gradient, rows, logits)
 

@@ -76,8 +76,8 @@ class Objective(NamedTuple):
     """What the compiled loops need to judge outputs."""
 
     loss_parameters: Float32  # (losses.kinds.PARAMETERS,)
-    metrics: Int64  # (metrics, 2): kind, first sum
-    metric_parameters: Float64  # (metrics,)
+    metrics: Int64  # (metrics, metrics.METRIC_FIELDS)
+    metric_parameters: Float64  # flat: those of each metric in turn
 
 
 class Update(NamedTuple):

@@ -89,39 +89,35 @@ def categorical_focal_logits(
 ) -> None:
     """Focal cross-entropy of q = softmax(z): ``-sum_j y_j f_j log(q_j)`` with ``f = alpha (1 - q)^gamma``, not cut.
 
-    The gradient is ``h_i (1 - q_i) - q_i sum_{j != i} h_j`` with ``h = y f (gamma q log(q) / (1 - q) - 1)``. For the
-    likeliest class, 1 - q is a sum of the others' shares and log(q) follows from it, so that a class that is as good
-    as sure keeps its digits; a sum that is 0 counts as the smallest number.
+    The gradient is ``h_i (1 - q_i) - q_i sum_{j != i} h_j`` with ``h = y f (gamma q log(q) / (1 - q) - 1)``. The
+    likeliest class has log(q) = -log1p(the sum of the others), and 1 - q = -expm1(log(q)), so that a class that is as
+    good as sure keeps its digits; a 1 - q of 0 counts as the smallest number.
     """
     smoothing, gamma, alpha = parameters[SMOOTHING], parameters[GAMMA], parameters[POSITIVE]
     share = smoothing / np.float32(columns)
     for row in range(rows):
-        z = outputs[row * columns : (row + 1) * columns]
-        h = gradient[row * columns : (row + 1) * columns]
-        top = 0
-        for j in range(1, columns):
-            top = j if z[j] > z[top] else top
+        start = row * columns
+        top = start
+        for j in range(start, start + columns):
+            top = j if outputs[j] > outputs[top] else top
         others = ZERO
-        for j in range(columns):
-            others += vmath.exp(z[j] - z[top]) if j != top else ZERO
-        others = max(others, SMALLEST_NORMAL)
+        for j in range(start, start + columns):
+            if j != top:
+                others += vmath.exp(outputs[j] - outputs[top])
         log_total = vmath.log1p(others)
-        inverse = ONE / (ONE + others)
         loss = ZERO
         total = ZERO
-        for j in range(columns):
-            y = alpha * (targets[row * columns + j] * (ONE - smoothing) + share)
-            log_q = z[j] - z[top] - log_total
-            q = vmath.exp(log_q)
-            rest = others * inverse if j == top else ONE - q
-            y *= vmath.exp(gamma * vmath.log(rest))
+        for j in range(start, start + columns):
+            log_q = outputs[j] - outputs[top] - log_total
+            rest = max(-vmath.expm1(log_q), SMALLEST_NORMAL)
+            y = alpha * (targets[j] * (ONE - smoothing) + share) * vmath.exp(gamma * vmath.log(rest))
             loss -= y * log_q
-            h[j] = y * (gamma * q * log_q / rest - ONE)
-            total += h[j]
-        for j in range(columns):
-            q = vmath.exp(z[j] - z[top] - log_total)
-            rest = others * inverse if j == top else ONE - q
-            h[j] = h[j] * rest - q * (total - h[j])
+            gradient[j] = y * (gamma * vmath.exp(log_q) * log_q / rest - ONE)
+            total += gradient[j]
+        for j in range(start, start + columns):
+            log_q = outputs[j] - outputs[top] - log_total
+            h = gradient[j]
+            gradient[j] = -h * vmath.expm1(log_q) - vmath.exp(log_q) * (total - h)
         values[row] = loss
 
 
