@@ -335,8 +335,8 @@ def binary_focal_crossentropy(
 def categorical_focal_crossentropy(y, out, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0):
     y = y * (1 - label_smoothing) + label_smoothing / out.shape[1]
     if from_logits:
-        total, inside, log_p = 1.0, True, log_softmax(out)
-        ratio = p = np.exp(log_p)
+        inside, log_p = True, log_softmax(out)
+        p = np.exp(log_p)
         others = np.array([[np.logaddexp.reduce(np.delete(row, j)) for j in range(len(row))] for row in log_p])
     else:
         total = out.sum(axis=1, keepdims=True)
@@ -344,10 +344,13 @@ def categorical_focal_crossentropy(y, out, alpha=0.25, gamma=2.0, from_logits=Fa
         p, inside = clip_probabilities(ratio)
         log_p, others = np.log(p), np.log(1 - p)
     factor = alpha * np.exp(gamma * others)
+    # log(p) / (1 - p) is -1 to 13 digits for p > 1 - e^-30
+    relative = np.where(others < -30, -1.0, log_p / np.exp(np.maximum(others, -30.0)))
     # p dl/dp, so that a probability of 0 divides nothing
-    part = np.where(inside, factor * y * (gamma * p * log_p * np.exp(-others) - 1), 0.0)
-    derivative = part - ratio * part.sum(axis=1, keepdims=True)
-    if not from_logits:
+    part = np.where(inside, factor * y * (gamma * p * relative - 1), 0.0)
+    if from_logits:
+        derivative = part * np.exp(others) - p * (part.sum(axis=1, keepdims=True) - part)
+    else:
         derivative = part / ratio / total - part.sum(axis=1, keepdims=True) / total
     return -np.sum(factor * y * log_p, axis=1), derivative
 
@@ -438,7 +441,7 @@ def confusion(y, out, threshold=0.5, top_k=None, class_id=None, weights=None):
         order = np.argsort(-out, axis=1, kind="stable")
         positive &= np.argsort(order, axis=1, kind="stable") < top_k
     true = np.asarray(y) != 0
-    w = np.ones(len(out)) if weights is None else weights
+    w = np.ones(len(out)) if weights is None else np.asarray(weights, dtype=np.float64)
     if class_id is not None:
         positive, true = positive[:, [class_id]], true[:, [class_id]]
     sides = (positive & true, positive & ~true, ~positive & true, ~positive & ~true)

@@ -1,8 +1,9 @@
 """Losses: what training minimises, by name or as objects.
 
 A file here has one group of them, each with its formula as a kernel and its class. To add one, write
-``(y, p, c) -> (value, slope)`` for target ``y``, output ``p`` and parameters ``c`` in such a file, its class, a number
-in ``kinds``, and in ``table`` a branch of :func:`loss_value_and_grad` and a place in :data:`TABLE`.
+``(y, p, c) -> (value, slope)`` for target ``y``, output ``p`` and parameter ``c`` in such a file (or a kernel over
+rows, as for the focal ones), its class, a number in ``kinds``, and in ``table`` a branch of
+:func:`loss_value_and_grad` and a place in :data:`TABLE`.
 """
 
 from .base import Loss

@@ -13,7 +13,6 @@ from ..rows import paired_rows
 from .kinds import PARAMETERS
 
 Buffer = NDArray[np.float32]
-Parameters = tuple[np.float32, np.float32, np.float32, np.float32]
 Element = Callable[..., tuple[np.float32, np.float32]]
 
 ZERO, HALF, ONE, TWO = (np.float32(value) for value in (0, 0.5, 1, 2))
@@ -25,7 +24,7 @@ ONE_LESS_EPSILON = np.float32(1 - 1e-7)
 @kernel
 def elements(
     element: Element,
-    parameters: Buffer,
+    c: np.float32,
     outputs: Buffer,
     targets: Buffer,
     rows: int,
@@ -33,8 +32,7 @@ def elements(
     values: Buffer,
     gradient: Buffer,
 ) -> None:
-    """Values and slopes of an elementwise loss; the parameters are numbers in the loop, which nothing can alias."""
-    c = (parameters[0], parameters[1], parameters[2], parameters[3])
+    """Values and slopes of an elementwise loss with one parameter at most."""
     for i in range(rows * columns):
         value, slope = element(targets[i], outputs[i], c)
         values[i] = value

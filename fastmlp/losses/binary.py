@@ -10,15 +10,15 @@ import numpy as np
 
 from ..errors import check_flag, finite_number
 from ..kernels import vmath
-from ..kernels.jit import scalar
-from .base import EPSILON, HALF, ONE, ONE_LESS_EPSILON, TWO, ZERO, Loss, Parameters
+from ..kernels.jit import kernel, scalar
+from .base import EPSILON, HALF, ONE, ONE_LESS_EPSILON, TWO, ZERO, Buffer, Loss
 from .kinds import BINARY, BINARY_FOCAL, BINARY_FOCAL_LOGITS, BINARY_LOGITS, GAMMA, NEGATIVE, POSITIVE, SMOOTHING
 
 
 @scalar
-def binary(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.float32]:
-    """-(y log(p) + (1 - y) log(1 - p)) for a probability cut to [1e-7, 1 - 1e-7], with smoothed label."""
-    y = y * (ONE - c[SMOOTHING]) + HALF * c[SMOOTHING]
+def binary(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
+    """-(y log(p) + (1 - y) log(1 - p)) for a probability cut to [1e-7, 1 - 1e-7], c smooths the label."""
+    y = y * (ONE - c) + HALF * c
     inside = (p >= EPSILON) & (p <= ONE_LESS_EPSILON)
     q = EPSILON if p < EPSILON else p
     q = ONE_LESS_EPSILON if q > ONE_LESS_EPSILON else q
@@ -28,53 +28,56 @@ def binary(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.
 
 
 @scalar
-def binary_logits(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.float32]:
-    """max(p, 0) - p y + log1p(exp(-|p|)), slope sigmoid(p) - y, with smoothed label."""
-    y = y * (ONE - c[SMOOTHING]) + HALF * c[SMOOTHING]
+def binary_logits(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
+    """max(p, 0) - p y + log1p(exp(-|p|)), slope sigmoid(p) - y, c smooths the label."""
+    y = y * (ONE - c) + HALF * c
     positive = p if p > ZERO else ZERO
     return positive - p * y + vmath.log1p(vmath.exp(-abs(p))), vmath.sigmoid(p) - y
 
 
-@scalar
-def binary_focal(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.float32]:
-    """W m^gamma times the cross-entropy, where m = y (1 - p) + (1 - y) p is what is missing.
+@kernel
+def binary_focal(
+    parameters: Buffer,
+    logits: bool,
+    outputs: Buffer,
+    targets: Buffer,
+    rows: int,
+    columns: int,
+    values: Buffer,
+    gradient: Buffer,
+) -> None:
+    """Value ``W m^gamma`` times the cross-entropy, where m = y (1 - p) + (1 - y) p is what is missing, and its slope.
 
-    m is at least 1e-7, lest its power be infinite in the slope for gamma < 1, or not a number for outputs that are no
-    probability.
+    Of probabilities, m is at least 1e-7, lest its power be infinite in the slope for gamma < 1, or not a number for
+    outputs that are no probability.
+
+    From logits, nothing cancels, overflows or is cut. Let a be the part of the label for the side that z favours,
+    b = 1 - a and e = exp(-|z|). Then the cross-entropy is ``b |z| + log1p(e)``, its slope ``±(b - a e) / (1 + e)``, and
+    ``m = (b + a e) / (1 + e)`` with ``d m / d z = ±(b - a) e / (1 + e)^2``. Without b, log(m) is ``-|z| - log1p(e)``
+    also where e is 0.
     """
-    entropy, slope = binary(y, p, c)
-    y = y * (ONE - c[SMOOTHING]) + HALF * c[SMOOTHING]
-    missing = y * (ONE - p) + (ONE - y) * p
-    turning = ONE - TWO * y if missing >= EPSILON else ZERO
-    missing = max(missing, EPSILON)
-    factor = (y * c[POSITIVE] + (ONE - y) * c[NEGATIVE]) * vmath.exp(c[GAMMA] * vmath.log(missing))
-    return factor * entropy, factor * (slope + c[GAMMA] * turning / missing * entropy)
-
-
-@scalar
-def binary_focal_logits(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.float32]:
-    """As :func:`binary_focal` of sigmoid(p), with nothing that cancels, overflows or is cut.
-
-    Let a be the part of the label for the side that p favours, b = 1 - a and e = exp(-|p|). Then the cross-entropy
-    is ``b |p| + log1p(e)``, its slope ``±(b - a e) / (1 + e)``, and what is missing ``m = (b + a e) / (1 + e)`` with
-    ``d m / d p = ±(b - a) e / (1 + e)^2``. Without b, log(m) is ``-|p| - log1p(e)`` also where e is 0.
-    """
-    y = y * (ONE - c[SMOOTHING]) + HALF * c[SMOOTHING]
-    size = abs(p)
-    sign = ONE if p > ZERO else -ONE
-    a = y if p > ZERO else ONE - y
-    b = ONE - y if p > ZERO else y
-    e = vmath.exp(-size)
-    inverse = ONE / (ONE + e)
-    log_one = vmath.log1p(e)
-    entropy = b * size + log_one
-    wrong = b + a * e
-    sure = b == ZERO
-    log_wrong = vmath.log(wrong)
-    log_missing = (-size if sure else log_wrong) - log_one
-    turning = (b - a) * (ONE if sure else e / wrong) * inverse
-    factor = (y * c[POSITIVE] + (ONE - y) * c[NEGATIVE]) * vmath.exp(c[GAMMA] * log_missing)
-    return factor * entropy, factor * sign * ((b - a * e) * inverse + c[GAMMA] * turning * entropy)
+    smoothing, gamma = parameters[SMOOTHING], parameters[GAMMA]
+    for i in range(rows * columns):
+        p = outputs[i]
+        y = targets[i] * (ONE - smoothing) + HALF * smoothing
+        if logits:
+            size, sign = abs(p), ONE if p > ZERO else -ONE
+            a, b = (y, ONE - y) if p > ZERO else (ONE - y, y)
+            e = vmath.exp(-size)
+            log_one = vmath.log1p(e)
+            entropy = b * size + log_one
+            slope = sign * (b - a * e) / (ONE + e)
+            log_missing = (vmath.log(b + a * e) if b > ZERO else -size) - log_one
+            # d m / d z over m
+            turning = sign * (b - a) * (e / (b + a * e) if b > ZERO else ONE) / (ONE + e)
+        else:
+            entropy, slope = binary(y, p, ZERO)
+            missing = y * (ONE - p) + (ONE - y) * p
+            turning = (ONE - TWO * y) / missing if missing >= EPSILON else ZERO
+            log_missing = vmath.log(max(missing, EPSILON))
+        factor = (y * parameters[POSITIVE] + (ONE - y) * parameters[NEGATIVE]) * vmath.exp(gamma * log_missing)
+        values[i] = factor * entropy
+        gradient[i] = factor * (slope + gamma * turning * entropy)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ import numpy as np
 
 from ..kernels import vmath
 from ..kernels.jit import kernel, scalar
-from .base import EPSILON, ONE, ZERO, Buffer, Loss, Parameters
+from .base import EPSILON, ONE, ZERO, Buffer, Loss
 from .kinds import DIVERGENCE, DIVERGENCE_LOGITS
 
 
 @scalar
-def divergence(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.float32]:
+def divergence(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """Return y log(y / p), both cut to [1e-7, 1]."""
     y = min(max(y, EPSILON), ONE)
     inside = (p >= EPSILON) & (p <= ONE)

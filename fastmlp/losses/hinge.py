@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..kernels.jit import scalar
-from .base import ONE, ZERO, Loss, Parameters
+from .base import ONE, ZERO, Loss
 from .kinds import HINGE
 
 
 @scalar
-def hinge(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.float32]:
+def hinge(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """max(1 - y p, 0), with slope 0 at the edge; a target 0 stands for -1."""
     y = -ONE if y == ZERO else y
     margin = ONE - y * p

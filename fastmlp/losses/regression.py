@@ -8,21 +8,21 @@ import numpy as np
 from ..errors import finite_number
 from ..kernels import vmath
 from ..kernels.jit import scalar
-from .base import EPSILON, HALF, ONE, TWO, ZERO, Loss, Parameters
+from .base import EPSILON, HALF, ONE, TWO, ZERO, Loss
 from .kinds import ABSOLUTE, HUBER, LOG_COSH, POISSON, QUANTILE, SQUARED
 
 LOG_TWO = np.float32(math.log(2))
 
 
 @scalar
-def squared(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.float32]:
+def squared(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """(p - y)^2."""
     d = p - y
     return d * d, TWO * d
 
 
 @scalar
-def absolute(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.float32]:
+def absolute(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """|p - y|, with slope 0 at 0."""
     d = p - y
     sign = ONE if d > ZERO else -ONE
@@ -30,18 +30,17 @@ def absolute(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, n
 
 
 @scalar
-def huber(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.float32]:
+def huber(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """d^2 / 2 for |d| <= c, else c |d| - c^2 / 2 (Huber, Ann. Math. Stat. 35, 1964)."""
-    delta = c[0]
     d = p - y
     size = abs(d)
-    edge = delta if d > ZERO else -delta
-    near = size <= delta
-    return (HALF * d * d if near else delta * size - HALF * delta * delta), (d if near else edge)
+    edge = c if d > ZERO else -c
+    near = size <= c
+    return (HALF * d * d if near else c * size - HALF * c * c), (d if near else edge)
 
 
 @scalar
-def log_cosh(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.float32]:
+def log_cosh(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """log(cosh(d)) = |d| + log1p(exp(-2 |d|)) - log 2, which cannot overflow.
 
     Below 1/2 the three terms cancel; there log(cosh(d)) = log1p(2 sinh^2(d/2)) and
@@ -56,17 +55,17 @@ def log_cosh(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, n
 
 
 @scalar
-def poisson(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.float32]:
+def poisson(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """Return p - y log(p + 1e-7)."""
     shifted = p + EPSILON
     return p - y * vmath.log(shifted), ONE - y / shifted
 
 
 @scalar
-def quantile(y: np.float32, p: np.float32, c: Parameters) -> tuple[np.float32, np.float32]:
+def quantile(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
     """max(q (y - p), (q - 1) (y - p)), with slope 0 at 0 (Koenker & Bassett, Econometrica 46, 1978)."""
     d = y - p
-    slope = -c[0] if d > ZERO else ONE - c[0]
+    slope = -c if d > ZERO else ONE - c
     return -slope * d, ZERO if d == ZERO else slope
 
 

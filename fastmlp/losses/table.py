@@ -11,7 +11,6 @@ from .binary import (
     BinaryFocalCrossentropy,
     binary,
     binary_focal,
-    binary_focal_logits,
     binary_logits,
 )
 from .categorical import (
@@ -39,7 +38,6 @@ from .kinds import (
     LOG_COSH,
     POISSON,
     QUANTILE,
-    SMOOTHING,
     SPARSE,
     SPARSE_LOGITS,
     SQUARED,
@@ -118,31 +116,31 @@ def loss_value_and_grad(
     """
     # how many values a row has, and what their sum is divided by
     parts = divisor = columns
+    c = parameters[0]
     if kind == SQUARED:
-        elements(squared, parameters, outputs, targets, rows, columns, values, gradient)
+        elements(squared, c, outputs, targets, rows, columns, values, gradient)
     elif kind == ABSOLUTE:
-        elements(absolute, parameters, outputs, targets, rows, columns, values, gradient)
+        elements(absolute, c, outputs, targets, rows, columns, values, gradient)
     elif kind == HUBER:
-        elements(huber, parameters, outputs, targets, rows, columns, values, gradient)
+        elements(huber, c, outputs, targets, rows, columns, values, gradient)
     elif kind == LOG_COSH:
-        elements(log_cosh, parameters, outputs, targets, rows, columns, values, gradient)
+        elements(log_cosh, c, outputs, targets, rows, columns, values, gradient)
     elif kind == POISSON:
-        elements(poisson, parameters, outputs, targets, rows, columns, values, gradient)
+        elements(poisson, c, outputs, targets, rows, columns, values, gradient)
     elif kind == QUANTILE:
-        elements(quantile, parameters, outputs, targets, rows, columns, values, gradient)
+        elements(quantile, c, outputs, targets, rows, columns, values, gradient)
     elif kind == HINGE:
-        elements(hinge, parameters, outputs, targets, rows, columns, values, gradient)
+        elements(hinge, c, outputs, targets, rows, columns, values, gradient)
     elif kind == BINARY:
-        elements(binary, parameters, outputs, targets, rows, columns, values, gradient)
+        elements(binary, c, outputs, targets, rows, columns, values, gradient)
     elif kind == BINARY_LOGITS:
-        elements(binary_logits, parameters, outputs, targets, rows, columns, values, gradient)
-    elif kind == BINARY_FOCAL:
-        elements(binary_focal, parameters, outputs, targets, rows, columns, values, gradient)
-    elif kind == BINARY_FOCAL_LOGITS:
-        elements(binary_focal_logits, parameters, outputs, targets, rows, columns, values, gradient)
+        elements(binary_logits, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == BINARY_FOCAL or kind == BINARY_FOCAL_LOGITS:
+        logits = kind == BINARY_FOCAL_LOGITS
+        binary_focal(parameters, logits, outputs, targets, rows, columns, values, gradient)
     elif kind == DIVERGENCE:
         divisor = 1
-        elements(divergence, parameters, outputs, targets, rows, columns, values, gradient)
+        elements(divergence, c, outputs, targets, rows, columns, values, gradient)
     else:
         parts = divisor = 1
         if kind == CATEGORICAL or kind == SPARSE or kind == CATEGORICAL_FOCAL:
@@ -151,7 +149,7 @@ def loss_value_and_grad(
             categorical_focal_logits(parameters, outputs, targets, rows, columns, values, gradient)
         else:
             softmax_crossentropy(
-                outputs, 0, columns, targets, kind == SPARSE_LOGITS, parameters[SMOOTHING], weights[:0], ONE, rows,
+                outputs, 0, columns, targets, kind == SPARSE_LOGITS, c, weights[:0], ONE, rows,
                 columns, values, gradient, 0, columns, columns,
             )  # fmt: skip
             if kind == DIVERGENCE_LOGITS:

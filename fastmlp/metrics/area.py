@@ -68,7 +68,7 @@ class AUC(Metric):
 
     def parameters(self, columns: int) -> tuple[float, ...]:
         """What :func:`~fastmlp.metrics.confusion.counts` takes."""
-        return (0, 0, -1, 0, self.from_logits, 0, *self._thresholds())
+        return (0, 0, -1, 0, self.from_logits, *self._thresholds())
 
     def sums_needed(self, columns: int) -> int:
         """Two for each bucket."""

@@ -19,9 +19,9 @@ from .base import Buffer, Metric, Sums, ratio
 from .kinds import COUNTS
 
 # The parameters: how many outputs of a row can be positive (0: all), whether all that tie with the last of them can,
-# the one column that counts (-1: all), whether columns have counts of their own, whether outputs are logits, whether a
-# target counts as a share instead of as positive unless it is 0; then the thresholds, ascending.
-TOP_K, TIES, CLASS_ID, APART, LOGITS, SHARES, THRESHOLDS = range(7)
+# the one column that counts (-1: all), whether columns have counts of their own, whether outputs are logits; then the
+# thresholds, ascending.
+TOP_K, TIES, CLASS_ID, APART, LOGITS, THRESHOLDS = range(6)
 
 # what Keras takes for 0 where the largest output of a row decides
 NOTHING = np.float32(1e-9)
@@ -31,8 +31,8 @@ NOTHING = np.float32(1e-9)
 def counts(parameters: Sums, outputs: Buffer, targets: Buffer, weight: float, sums: Sums, first: int) -> None:
     """Add every output of a row to the positives or the negatives of the bucket that it falls into.
 
-    A bucket is the number of thresholds below an output; its two sums are the weights of positive and of negative
-    targets. Outputs that cannot be positive, and NaN, are in bucket 0.
+    A bucket is the number of thresholds below an output; its two sums are the weights of positive targets and of
+    those that are 0. Outputs that cannot be positive, and NaN, are in bucket 0.
     """
     only, columns = int(parameters[CLASS_ID]), outputs.size
     steps = parameters.size - THRESHOLDS
@@ -65,14 +65,10 @@ def counts(parameters: Sums, outputs: Buffer, targets: Buffer, weight: float, su
             while bucket > THRESHOLDS and parameters[bucket - 1] >= p:
                 bucket -= 1
         bucket -= THRESHOLDS
-        y = np.float64(targets[j])
-        if not parameters[SHARES]:
-            y = np.float64(y != 0)
-        at = first + 2 * bucket
+        at = first + 2 * bucket + (targets[j] == 0)
         if parameters[APART]:
             at += 2 * j * (steps + 1)
-        sums[at] += weight * y
-        sums[at + 1] += weight * (1 - y)
+        sums[at] += weight
 
 
 def sides(sums: Sums, steps: int) -> tuple[Sums, Sums, Sums, Sums]:
@@ -122,7 +118,7 @@ class _Counted(Metric):
         if self.class_id is not None and self.class_id >= columns:
             raise ValueError(f"class_id must be below the number of outputs, {columns}, got {self.class_id}")
         only = -1 if self.class_id is None else self.class_id
-        return (self.top_k or 0, 0, only, 0, 0, 0, *np.sort(self._thresholds()))
+        return (self.top_k or 0, 0, only, 0, 0, *np.sort(self._thresholds()))
 
     def sums_needed(self, columns: int) -> int:
         """Two for each bucket."""
@@ -187,6 +183,8 @@ class Recall(_Counted):
 class F1Score(Metric):
     """The harmonic mean of precision and recall of each column, ``2 TP / (2 TP + FP + FN)``; 0 where that is 0 / 0.
 
+    A target is positive unless it is 0.
+
     Parameters
     ----------
     average : {None, "micro", "macro", "weighted"}
@@ -211,8 +209,8 @@ class F1Score(Metric):
     def parameters(self, columns: int) -> tuple[float, ...]:
         """What :func:`counts` takes."""
         if self.threshold is None:
-            return (1, 1, -1, 1, 0, 1, -np.inf)
-        return (0, 0, -1, 1, 0, 1, float(np.float32(self.threshold)))
+            return (1, 1, -1, 1, 0, -np.inf)
+        return (0, 0, -1, 1, 0, float(np.float32(self.threshold)))
 
     def sums_needed(self, columns: int) -> int:
         """Two buckets of every column."""
