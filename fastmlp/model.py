@@ -72,6 +72,7 @@ class Sequential:
         self.optimizer: optimizers.Optimizer | optimizers.LBFGS | None = None
         self.loss: losses.Loss | None = None
         self._metrics: list[str | metrics_table.Metric] = []
+        self._weighted_metrics: list[str | metrics_table.Metric] = []
         self.history: History | None = None
         self.stop_training = False
         for layer in layers or ():
@@ -224,6 +225,7 @@ class Sequential:
         optimizer: str | optimizers.Optimizer | optimizers.LBFGS = "rmsprop",
         loss: str | losses.Loss | None = None,
         metrics: Sequence[str | metrics_table.Metric] | None = None,
+        weighted_metrics: Sequence[str | metrics_table.Metric] | None = None,
     ) -> None:
         """Say how the model learns.
 
@@ -234,7 +236,10 @@ class Sequential:
         loss : str or Loss
             Such as ``"mse"`` or ``fastmlp.losses.BinaryCrossentropy(from_logits=True)``.
         metrics : list of str or Metric, optional
-            Such as ``["accuracy"]``.
+            Such as ``["accuracy"]``; every row counts alike.
+        weighted_metrics : list of str or Metric, optional
+            Metrics in which rows count by ``sample_weight`` and ``class_weight``. One that is in ``metrics`` too
+            has the key ``weighted_`` and its name.
 
         Raises
         ------
@@ -245,12 +250,14 @@ class Sequential:
         """
         if loss is None:
             raise TypeError("loss must be given, such as loss='mse' or loss=fastmlp.losses.BinaryCrossentropy()")
-        if isinstance(metrics, str) or not isinstance(metrics, (Sequence, type(None))):
-            raise TypeError(f"metrics must be a list such as ['accuracy'], got {metrics!r}")
+        for argument, value in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if isinstance(value, str) or not isinstance(value, (Sequence, type(None))):
+                raise TypeError(f"{argument} must be a list such as ['accuracy'], got {value!r}")
         chosen = optimizers.get(optimizer)
         measured = [metrics_table.check(metric) for metric in metrics or ()]
+        weighted = [metrics_table.check(metric) for metric in weighted_metrics or ()]
         self.loss = losses.get(loss)
-        self.optimizer, self._metrics = chosen, measured
+        self.optimizer, self._metrics, self._weighted_metrics = chosen, measured, weighted
 
     def _compiled(self) -> tuple[optimizers.Optimizer | optimizers.LBFGS, losses.Loss]:
         if self.optimizer is None or self.loss is None:
@@ -267,18 +274,19 @@ class Sequential:
                 f"the loss is {loss.name} with from_logits=True, but the last layer applies {activation} itself; "
                 "use a linear last layer, or from_logits=False"
             )
-        resolved: list[tuple[str, metrics_table.Metric]] = []
-        for identifier in self._metrics:
-            key, metric = metrics_table.resolve(identifier, sparse=loss.sparse, columns=units)
-            if metric.sparse != loss.sparse:
-                wants, has = ("class numbers", "an array of targets") if metric.sparse else (
-                    "targets in the outputs' shape", "class numbers",
-                )  # fmt: skip
-                raise ValueError(f"metric {metric.name} needs {wants}, but {loss.name} takes {has}")
-            if key in dict(resolved):
-                raise ValueError(f"metrics must be different, got {key!r} twice")
-            resolved.append((key, metric))
-        session.set_objective(loss, resolved, logits=loss.logits_of == activation)
+        groups: list[list[tuple[str, metrics_table.Metric]]] = [[], []]
+        for group, identifiers in zip(groups, (self._metrics, self._weighted_metrics), strict=True):
+            for identifier in identifiers:
+                name, metric = metrics_table.resolve(identifier, sparse=loss.sparse, columns=units)
+                _check_metric(metric, loss, units)
+                group.append((name, metric))
+        keys = metrics_table.keys(*groups)
+        plain = len(groups[0])
+        named = [
+            (key, metric, place >= plain)
+            for place, (key, (_, metric)) in enumerate(zip(keys, [*groups[0], *groups[1]], strict=True))
+        ]
+        session.set_objective(loss, named, logits=loss.logits_of == activation)
 
     def fit(
         self,
@@ -771,3 +779,17 @@ def _as_asked(logs: dict[str, float], return_dict: bool) -> float | list[float] 
     if return_dict:
         return logs
     return logs["loss"] if len(logs) == 1 else list(logs.values())
+
+
+def _check_metric(metric: metrics_table.Metric, loss: losses.Loss, units: int) -> None:
+    """Raise ValueError if a metric does not fit the loss' targets, or has more than one number for the logs."""
+    if metric.figures(units) != 1:
+        raise ValueError(
+            f"metric {metric!r} has {metric.figures(units)} numbers for {units} outputs, and logs take one; "
+            "give it one threshold or an average, or call it with targets and predictions instead"
+        )
+    if metric.sparse != loss.sparse:
+        wants, has = ("class numbers", "an array of targets") if metric.sparse else (
+            "targets in the outputs' shape", "class numbers",
+        )  # fmt: skip
+        raise ValueError(f"metric {metric.name} needs {wants}, but {loss.name} takes {has}")

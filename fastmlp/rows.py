@@ -29,3 +29,10 @@ def paired_rows(y_true: Any, y_pred: Any, *, sparse: bool) -> tuple[Float32, Flo
     if sparse and not bool(np.all((targets >= 0) & (targets < columns) & (targets == np.floor(targets)))):
         raise ValueError(f"y_true must hold class numbers 0 to {columns - 1}")
     return targets, outputs
+
+
+def centre(targets: Float32, weights: Float32) -> NDArray[np.float64]:
+    """Return the mean of each column of targets (rows, columns), by weights (rows,) if there are some."""
+    weighted = weights if weights.size and weights.any() else None
+    means: NDArray[np.float64] = np.average(targets.astype(np.float64), axis=0, weights=weighted)
+    return means

@@ -287,7 +287,80 @@ def sparse_categorical_crossentropy(y, out, from_logits=False):
     return categorical_crossentropy(one_hot, out, from_logits=from_logits)
 
 
+# tfp.stats / sklearn.metrics.mean_pinball_loss: q (y - p) where the output is too low, (1 - q) (p - y) where too high.
+def quantile(y, out, q=0.5):
+    low, high = np.maximum(y - out, 0.0), np.maximum(out - y, 0.0)
+    return np.mean(q * low + (1 - q) * high, axis=1), (np.where(out > y, 1 - q, 0.0) - q * (y > out)) / out.shape[1]
+
+
+# Keras takes 0 and 1 for -1 and 1.
+def hinge(y, out):
+    y = np.where(y == 0, -1.0, y)
+    return np.mean(np.maximum(1 - y * out, 0.0), axis=1), np.where(y * out < 1, -y, 0.0) / out.shape[1]
+
+
+# From logits nothing is cut; 0 log 0 = 0.
+def kl_divergence(y, out, from_logits=False):
+    if from_logits:
+        entropy = np.sum(y * np.log(np.where(y > 0, y, 1.0)), axis=1)
+        return entropy - np.sum(y * log_softmax(out), axis=1), softmax(out) * y.sum(axis=1, keepdims=True) - y
+    y, p = np.clip(y, EPSILON, 1.0), np.clip(out, EPSILON, 1.0)
+    return np.sum(y * np.log(y / p), axis=1), np.where((out >= EPSILON) & (out <= 1), -y / p, 0.0)
+
+
+# (1 - p_t)^gamma times the cross-entropy, 1 - p_t = y (1 - p) + (1 - y) p. Keras goes through probabilities also from
+# logits; here all is a function of log s(z) and log s(-z) then. 1 - p_t is at least epsilon, which Keras' is not.
+def binary_focal_crossentropy(
+    y, out, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0
+):
+    y = y * (1 - label_smoothing) + 0.5 * label_smoothing
+    weight = y * alpha + (1 - y) * (1 - alpha) if apply_class_balancing else 1.0
+    if from_logits:
+        log_p, log_not_p = -np.logaddexp(0, -out), -np.logaddexp(0, out)
+        with np.errstate(divide="ignore"):
+            log_missing = np.logaddexp(np.log(y) + log_not_p, np.log(1 - y) + log_p)
+        entropy, slope = -y * log_p - (1 - y) * log_not_p, sigmoid(out) - y
+        relative = (1 - 2 * y) * np.exp(log_p + log_not_p - log_missing)
+    else:
+        p, inside = clip_probabilities(out)
+        entropy = -y * np.log(p) - (1 - y) * np.log(1 - p)
+        slope = np.where(inside, (1 - y) / (1 - p) - y / p, 0.0)
+        missing = y * (1 - out) + (1 - y) * out
+        relative = np.where(missing >= EPSILON, (1 - 2 * y), 0.0) / np.maximum(missing, EPSILON)
+        log_missing = np.log(np.maximum(missing, EPSILON))
+    factor = weight * np.exp(gamma * log_missing)
+    return np.mean(factor * entropy, axis=1), factor * (slope + gamma * relative * entropy) / out.shape[1]
+
+
+def categorical_focal_crossentropy(y, out, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0):
+    y = y * (1 - label_smoothing) + label_smoothing / out.shape[1]
+    if from_logits:
+        inside, log_p = True, log_softmax(out)
+        p = np.exp(log_p)
+        others = np.array([[np.logaddexp.reduce(np.delete(row, j)) for j in range(len(row))] for row in log_p])
+    else:
+        total = out.sum(axis=1, keepdims=True)
+        ratio = out / total
+        p, inside = clip_probabilities(ratio)
+        log_p, others = np.log(p), np.log(1 - p)
+    factor = alpha * np.exp(gamma * others)
+    # log(p) / (1 - p) is -1 to 13 digits for p > 1 - e^-30
+    relative = np.where(others < -30, -1.0, log_p / np.exp(np.maximum(others, -30.0)))
+    # p dl/dp, so that a probability of 0 divides nothing
+    part = np.where(inside, factor * y * (gamma * p * relative - 1), 0.0)
+    if from_logits:
+        derivative = part * np.exp(others) - p * (part.sum(axis=1, keepdims=True) - part)
+    else:
+        derivative = part / ratio / total - part.sum(axis=1, keepdims=True) / total
+    return -np.sum(factor * y * log_p, axis=1), derivative
+
+
 LOSSES = {
+    "quantile": quantile,
+    "hinge": hinge,
+    "kl_divergence": kl_divergence,
+    "binary_focal_crossentropy": binary_focal_crossentropy,
+    "categorical_focal_crossentropy": categorical_focal_crossentropy,
     "mean_squared_error": mean_squared_error,
     "mean_absolute_error": mean_absolute_error,
     "huber": huber,
@@ -357,7 +430,77 @@ def r2(y, out):
     return float(np.mean(np.where(np.isinf(scores), 0.0, scores)))
 
 
+def mape(y, out):
+    return float(np.mean(100 * np.abs(y - out) / np.maximum(np.abs(y), EPSILON)))
+
+
+# keras/src/metrics/confusion_metrics.py: positive above the threshold, and with top_k only the first of the largest.
+def confusion(y, out, threshold=0.5, top_k=None, class_id=None, weights=None):
+    positive = out > threshold
+    if top_k is not None:
+        order = np.argsort(-out, axis=1, kind="stable")
+        positive &= np.argsort(order, axis=1, kind="stable") < top_k
+    true = np.asarray(y) != 0
+    w = np.ones(len(out)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if class_id is not None:
+        positive, true = positive[:, [class_id]], true[:, [class_id]]
+    sides = (positive & true, positive & ~true, ~positive & true, ~positive & ~true)
+    return [float(np.sum(side * w[:, None])) for side in sides]
+
+
+def precision(y, out, **settings):
+    tp, fp, _, _ = confusion(y, out, **settings)
+    return tp / (tp + fp) if tp else 0.0
+
+
+def recall(y, out, **settings):
+    tp, _, fn, _ = confusion(y, out, **settings)
+    return tp / (tp + fn) if tp else 0.0
+
+
+# keras/src/metrics/f_score_metrics.py, without the epsilons in its divisions; the columns' scores.
+def f1_score(y, out, threshold=None, weights=None):
+    w = np.ones((len(out), 1)) if weights is None else weights[:, None]
+    largest = (out >= out.max(axis=1, keepdims=True)) & (np.abs(out) > 1e-9)
+    positive = largest if threshold is None else out > threshold
+    tp, fp, fn = (np.sum(w * part, axis=0) for part in (positive * y, positive * (1 - y), (1 - positive) * y))
+    p, r = (np.divide(tp, tp + other, out=np.zeros(len(tp)), where=tp > 0) for other in (fp, fn))
+    return np.divide(2 * p * r, p + r, out=np.zeros(len(tp)), where=tp > 0)
+
+
+# keras/src/metrics/confusion_metrics.py, class AUC: counts at every threshold anew.
+def auc(y, out, num_thresholds=200, curve="ROC", summation_method="interpolation", weights=None):
+    inner = [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
+    table = [
+        confusion(y, out, threshold=np.float64(np.float32(t)), weights=weights) for t in [-EPSILON, *inner, 1 + EPSILON]
+    ]
+    tp, fp, fn, tn = np.array(table).T
+    area = 0.0
+    for i in range(len(tp) - 1):
+        if curve == "PR" and summation_method == "interpolation":
+            dtp, dp = tp[i] - tp[i + 1], tp[i] + fp[i] - tp[i + 1] - fp[i + 1]
+            slope = dtp / dp if dp else 0.0
+            intercept = tp[i + 1] - slope * (tp[i + 1] + fp[i + 1])
+            both = tp[i] + fp[i] > 0 and tp[i + 1] + fp[i + 1] > 0
+            log = math.log((tp[i] + fp[i]) / (tp[i + 1] + fp[i + 1])) if both else 0.0
+            area += slope * (dtp + intercept * log) / (tp[i + 1] + fn[i + 1])
+            continue
+        x, height = [], []
+        for k in (i, i + 1):
+            rate, share = tp[k] / (tp[k] + fn[k]), tp[k] / (tp[k] + fp[k]) if tp[k] else 0.0
+            x.append(fp[k] / (fp[k] + tn[k]) if curve == "ROC" else rate)
+            height.append(rate if curve == "ROC" else share)
+        methods = {"interpolation": np.mean, "minoring": min, "majoring": max}
+        area += (x[0] - x[1]) * methods[summation_method](height)
+    return float(area)
+
+
 METRICS = {
+    "precision": precision,
+    "recall": recall,
+    "f1_score": f1_score,
+    "auc": auc,
+    "mape": mape,
     "binary_accuracy": binary_accuracy,
     "categorical_accuracy": categorical_accuracy,
     "sparse_categorical_accuracy": sparse_categorical_accuracy,
@@ -674,6 +817,9 @@ FUSED = {
     ("sigmoid", "binary_crossentropy"),
     ("softmax", "categorical_crossentropy"),
     ("softmax", "sparse_categorical_crossentropy"),
+    ("softmax", "kl_divergence"),
+    ("sigmoid", "binary_focal_crossentropy"),
+    ("softmax", "categorical_focal_crossentropy"),
 }
 
 

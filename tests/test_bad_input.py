@@ -361,7 +361,7 @@ def test_logits_of_an_output_that_is_a_probability(loss, last, y, method):
         ("mse", ["mae", "mae"], "metrics|'mae'|twice"),
         (
             "mse",
-            [metrics.BinaryAccuracy(0.1), metrics.BinaryAccuracy(0.2)],
+            [metrics.BinaryAccuracy(0.1), metrics.BinaryAccuracy(0.1)],
             "metrics|'binary_accuracy'|twice",
         ),
     ],

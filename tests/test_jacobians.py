@@ -26,6 +26,11 @@ LOSSES = [kind() for kind in losses.TABLE.values()] + [
     losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2),
     losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2),
     losses.SparseCategoricalCrossentropy(from_logits=True),
+    losses.Quantile(q=0.9),
+    losses.BinaryFocalCrossentropy(apply_class_balancing=True, gamma=0.5, label_smoothing=0.2),
+    losses.BinaryFocalCrossentropy(apply_class_balancing=True, alpha=0.7, gamma=1.5, from_logits=True),
+    losses.CategoricalFocalCrossentropy(gamma=0.5, label_smoothing=0.2),
+    losses.CategoricalFocalCrossentropy(alpha=2.0, gamma=3.0, from_logits=True, label_smoothing=0.1),
 ]
 # Activations whose outputs are probabilities (which need not sum to 1), or at least positive.
 PROBABILITIES = {"sigmoid", "softmax", "hard_sigmoid"}
@@ -35,9 +40,9 @@ POSITIVE = PROBABILITIES | {"softplus", "exponential"}
 def makes_sense(function, loss):
     if getattr(loss, "from_logits", False):
         return function.name != loss.logits_of
-    if loss.name == "binary_crossentropy":
+    if loss.name in ("binary_crossentropy", "binary_focal_crossentropy", "kl_divergence"):
         return function.name in PROBABILITIES
-    if loss.name in ("categorical_crossentropy", "sparse_categorical_crossentropy", "poisson"):
+    if "categorical" in loss.name or loss.name == "poisson":
         return function.name in POSITIVE
     return True
 
@@ -48,9 +53,11 @@ CASES = [(function, loss) for function in FUNCTIONS for loss in LOSSES if makes_
 def targets(loss, rng):
     if loss.sparse:
         return rng.integers(0, UNITS, ROWS)
-    if loss.name == "binary_crossentropy":
+    if loss.name == "hinge":
+        return rng.choice([-1.0, 0.0, 1.0], (ROWS, UNITS))
+    if loss.name.startswith("binary"):
         return rng.uniform(0, 1, (ROWS, UNITS))
-    if loss.name == "categorical_crossentropy":
+    if loss.name.startswith("categorical") or loss.name == "kl_divergence":
         return rng.dirichlet(np.ones(UNITS), ROWS)
     if loss.name == "poisson":
         return rng.poisson(2.0, (ROWS, UNITS)).astype(float)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..rows import centre
 from .tables import Data
 
 NO_ORDER = np.empty(0, np.int64)
@@ -41,7 +42,14 @@ class Feed:
         self.direct = x.dtype == np.float32 and x.flags.c_contiguous and x.flags.aligned
         # rows that are converted at a time
         self.block = max(1, BLOCK_FLOATS // x.shape[1])
+        self._centres: dict[bool, NDArray[np.float64]] = {}
         self._whole = Data(read_only(x), self.y, self.weights, NO_ORDER) if self.direct else None
+
+    def centre(self, *, weighted: bool) -> NDArray[np.float64]:
+        """Return the mean of each column of the targets, by the rows' weights if ``weighted``."""
+        if weighted not in self._centres:
+            self._centres[weighted] = centre(self.y, self.weights if weighted else self.weights[:0])
+        return self._centres[weighted]
 
     def data(self, order: NDArray[np.int64], first: int, last: int) -> tuple[Data, int]:
         """Return the rows ``first`` to ``last`` of an order, and what to subtract from a row's number.

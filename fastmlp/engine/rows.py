@@ -21,8 +21,8 @@ from ..kernels.jit import kernel
 from ..kernels.narrow import narrow_forward
 from ..kernels.pointwise import scale_gradient
 from ..kernels.softmax import softmax_backward, softmax_crossentropy, softmax_forward
-from ..losses import CATEGORICAL_LOGITS, SPARSE_LOGITS, loss_value_and_grad, weighted_total
-from ..metrics import metric_update
+from ..losses import CATEGORICAL_LOGITS, SMOOTHING, SPARSE_LOGITS, loss_value_and_grad, weighted_total
+from ..metrics import metric_updates
 from .tables import (
     ACTIVATION,
     ACTIVATION_PARAMETER,
@@ -256,8 +256,8 @@ def judge(
     direct = training and softmax and (logits or stage[ACTIVATION] == LINEAR)
     if direct:
         softmax_crossentropy(
-            space.rows, out, stride, targets, job[LOSS_KIND] == SPARSE_LOGITS, objective.loss_parameter[0], weights,
-            np.float32(1 / batch), rows, units, values, space.slopes, out, stride, stage[COLUMNS],
+            space.rows, out, stride, targets, job[LOSS_KIND] == SPARSE_LOGITS, objective.loss_parameters[SMOOTHING],
+            weights, np.float32(1 / batch), rows, units, values, space.slopes, out, stride, stage[COLUMNS],
         )  # fmt: skip
         sums[PIECE_LOSS] = weighted_total(values, weights, rows, 1)
     elif logits:
@@ -276,16 +276,14 @@ def judge(
         compact(space.rows, out, stride, rows, units, predictions)
     if not direct:
         sums[PIECE_LOSS] = loss_value_and_grad(
-            job[LOSS_KIND], objective.loss_parameter[0], outputs if logits else predictions, targets, weights, rows,
+            job[LOSS_KIND], objective.loss_parameters, outputs if logits else predictions, targets, weights, rows,
             units, batch, values, gradient,
         )  # fmt: skip
     for metric in range(PIECE_METRICS, sums.size):
         sums[metric] = 0
-    for metric in range(metrics):
-        metric_update(
-            objective.metrics[metric, 0], objective.metric_parameters[metric], predictions, targets, rows, units, sums,
-            PIECE_METRICS + objective.metrics[metric, 1],
-        )  # fmt: skip
+    metric_updates(
+        objective.metrics, objective.metric_parameters, predictions, targets, weights, rows, units, sums, PIECE_METRICS
+    )
     if training and not direct:
         spread_gradient(space, stage, out, gradient, rows, logits)
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from ..kernels.jit import JIT_DISABLED
 from ..kernels.random import shuffle
 from ..losses import Loss
-from ..metrics import Metric
+from ..losses.kinds import PARAMETERS
+from ..metrics import METRIC_FIELDS, Metric
+from ..metrics.kinds import FIRST_PARAMETER, LAST_PARAMETER, WEIGHTED
 from ..optimizers import Optimizer
 from ..optimizers.base import FACTORS
 from ..threads import Team, get_num_threads
@@ -55,7 +57,9 @@ class Session:
         self.seed = np.uint64(seed)
         self.epochs_trained = 0
         self.iterations = 0
-        self._objective = t.Objective(np.zeros(1, np.float32), np.zeros((0, 2), np.int64), np.zeros(0))
+        self._objective = t.Objective(
+            np.zeros(PARAMETERS, np.float32), np.zeros((0, METRIC_FIELDS), np.int64), np.zeros(0)
+        )
         self._update = no_update(0)
         self._optimizer: Optimizer | None = None
         self._slots: dict[str, float] = {}
@@ -68,19 +72,31 @@ class Session:
         # job, sums and workspaces are one set a model, and the compiled calls leave the GIL
         self._lock = threading.RLock()
 
-    def set_objective(self, loss: Loss, metrics: list[tuple[str, Metric]], *, logits: bool) -> None:
-        """Say what is minimised and measured; ``logits``: the loss takes the last layer's z."""
+    def set_objective(self, loss: Loss, metrics: list[tuple[str, Metric, bool]], *, logits: bool) -> None:
+        """Say what is minimised and measured.
+
+        Parameters
+        ----------
+        metrics : list of (str, Metric, bool)
+            Keys, metrics, and whether rows count by their weights.
+        logits : bool
+            Whether the loss takes the last layer's z.
+        """
         self._metrics = []
         sums = 0
-        for name, metric in metrics:
+        table: list[tuple[int, ...]] = []
+        parameters: list[float] = []
+        for name, metric, weighted in metrics:
             self._metrics.append((name, metric, sums))
+            own = metric.parameters(self.plan.units)
+            table.append((metric.kind, sums, weighted, len(parameters), len(parameters) + len(own)))
+            parameters += own
             sums += metric.sums_needed(self.plan.units)
         self._sums = np.zeros(t.METRIC_SUMS + sums)
         self._objective = t.Objective(
-            np.array([loss.parameter], np.float32),
-            np.array([(metric.kind, first) for _, metric, first in self._metrics], np.int64).reshape(-1, 2),
-            np.array([float(metric.parameter) for _, metric, _ in self._metrics]),
-        )
+            loss.compiled_parameters(), np.array(table, np.int64).reshape(-1, METRIC_FIELDS),
+            np.array(parameters, np.float64),
+        )  # fmt: skip
         self._job[t.LOSS_KIND] = loss.compiled_kind(logits)
         self._job[t.LOGITS] = logits
         self._job[t.PENALISED] = bool(self.plan.network.penalties.any())
@@ -178,6 +194,13 @@ class Session:
         job[t.WORD_ROOM], job[t.CONSTRAINED] = self.plan.word_room, self.plan.constrained
         return space
 
+    def _centre(self, feed: Feed) -> None:
+        """Tell metrics that want to know where the middle of a run's targets is."""
+        for (_, metric, _), row in zip(self._metrics, self._objective.metrics, strict=True):
+            if metric.centred:
+                own = self._objective.metric_parameters[row[FIRST_PARAMETER] : row[LAST_PARAMETER]]
+                own[...] = feed.centre(weighted=bool(row[WEIGHTED]))
+
     def _gradients(self, shards: int, threads: int) -> None:
         """Make room for the gradients that a run keeps."""
         size = self.plan.network.parameters.size
@@ -216,6 +239,7 @@ class Session:
             longest = min(longest, steps_a_call)
         job, sums = self._job, self._sums
         sums[...] = 0
+        self._centre(feed)
         job[t.MODE] = mode
         job[t.BATCH_SIZE], job[t.SAMPLES], job[t.ITERATION] = size, feed.rows, self.iterations
         seconds_a_step = flops / FLOPS_A_SECOND + 1e-6
@@ -278,7 +302,8 @@ class Session:
         logs = {"loss": float(sums[t.LOSS_SUM] / sums[t.ROW_SUM])}
         for name, metric, first in self._metrics:
             start = t.METRIC_SUMS + first
-            logs[name] = metric.result(sums[start : start + metric.sums_needed(self.plan.units)])
+            result = metric.result(sums[start : start + metric.sums_needed(self.plan.units)])
+            logs[name] = float(np.asarray(result).item())
         return logs
 
     def train_epoch(

@@ -105,9 +105,9 @@ class Workspace(NamedTuple):
 class Objective(NamedTuple):
     """What the compiled loops need to judge outputs."""
 
-    loss_parameter: Float32  # (1,)
-    metrics: Int64  # (metrics, 2): kind, first sum
-    metric_parameters: Float64  # (metrics,)
+    loss_parameters: Float32  # (losses.kinds.PARAMETERS,)
+    metrics: Int64  # (metrics, metrics.METRIC_FIELDS)
+    metric_parameters: Float64  # flat: those of each metric in turn
 
 
 class Update(NamedTuple):

@@ -1,0 +1,41 @@
+"""Losses: what training minimises, by name or as objects.
+
+A file here has one group of them, each with its formula as a kernel and its class. To add one, write
+``(y, p, c) -> (value, slope)`` for target ``y``, output ``p`` and parameter ``c`` in such a file (or a kernel over
+rows, as for the focal ones), its class, a number in ``kinds``, and in ``table`` a branch of
+:func:`loss_value_and_grad` and a place in :data:`TABLE`.
+"""
+
+from .base import Loss
+from .binary import BinaryCrossentropy, BinaryFocalCrossentropy
+from .categorical import CategoricalCrossentropy, CategoricalFocalCrossentropy, SparseCategoricalCrossentropy
+from .divergence import KLDivergence
+from .hinge import Hinge
+from .kinds import CATEGORICAL_LOGITS, SMOOTHING, SPARSE_LOGITS
+from .regression import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, Poisson, Quantile
+from .table import ALIASES, TABLE, get, loss_value_and_grad, weighted_total
+
+__all__ = [
+    "ALIASES",
+    "CATEGORICAL_LOGITS",
+    "SMOOTHING",
+    "SPARSE_LOGITS",
+    "TABLE",
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Poisson",
+    "Quantile",
+    "SparseCategoricalCrossentropy",
+    "get",
+    "loss_value_and_grad",
+    "weighted_total",
+]

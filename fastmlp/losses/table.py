@@ -1,0 +1,200 @@
+"""The table of losses: which code belongs to which number, and which class to which name."""
+
+import numpy as np
+
+from ..kernels.jit import kernel
+from ..kernels.softmax import softmax_crossentropy
+from ..names import find
+from .base import ONE, Buffer, Loss, elements
+from .binary import (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    binary,
+    binary_focal,
+    binary_logits,
+)
+from .categorical import (
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    SparseCategoricalCrossentropy,
+    categorical,
+    categorical_focal_logits,
+)
+from .divergence import KLDivergence, add_entropy, divergence
+from .hinge import Hinge, hinge
+from .kinds import (
+    ABSOLUTE,
+    BINARY,
+    BINARY_FOCAL,
+    BINARY_FOCAL_LOGITS,
+    BINARY_LOGITS,
+    CATEGORICAL,
+    CATEGORICAL_FOCAL,
+    CATEGORICAL_FOCAL_LOGITS,
+    DIVERGENCE,
+    DIVERGENCE_LOGITS,
+    HINGE,
+    HUBER,
+    LOG_COSH,
+    POISSON,
+    QUANTILE,
+    SPARSE,
+    SPARSE_LOGITS,
+    SQUARED,
+)
+from .regression import (
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+    Quantile,
+    absolute,
+    huber,
+    log_cosh,
+    poisson,
+    quantile,
+    squared,
+)
+
+
+@kernel
+def total(values: Buffer) -> float:
+    """Return the sum in float64; four at a time, since an addition waits for the one before."""
+    sum_0 = sum_1 = sum_2 = sum_3 = np.float64(0)
+    whole = values.size // 4 * 4
+    for i in range(0, whole, 4):
+        sum_0 += values[i]
+        sum_1 += values[i + 1]
+        sum_2 += values[i + 2]
+        sum_3 += values[i + 3]
+    for i in range(whole, values.size):
+        sum_0 += values[i]
+    return (sum_0 + sum_1) + (sum_2 + sum_3)
+
+
+@kernel
+def weighted_total(values: Buffer, weights: Buffer, rows: int, columns: int) -> float:
+    """Return the sum of ``values`` (``rows``, ``columns``), each row times its weight if there are weights."""
+    if weights.size == 0:
+        return total(values[: rows * columns])
+    weighted = np.float64(0)
+    for row in range(rows):
+        weighted += total(values[row * columns : (row + 1) * columns]) * weights[row]
+    return weighted
+
+
+@kernel
+def loss_value_and_grad(
+    kind: int,
+    parameters: Buffer,
+    outputs: Buffer,
+    targets: Buffer,
+    weights: Buffer,
+    rows: int,
+    columns: int,
+    batch: int,
+    values: Buffer,
+    gradient: Buffer,
+) -> float:
+    """Return ``sum_i w_i l_i`` and write ``gradient = d (sum_i w_i l_i / batch) / d outputs``.
+
+    Parameters
+    ----------
+    kind : int
+        One of the numbers in ``kinds``.
+    parameters : flat buffer
+        The loss' (``PARAMETERS``,) parameters.
+    outputs, targets, gradient : flat buffers
+        (``rows``, ``columns``) without gaps; sparse targets are (``rows``,) class numbers.
+    weights : flat buffer
+        (``rows``,) sample weights, or of size 0 for none.
+    batch : int
+        How many rows the mean is over.
+    values : flat buffer
+        Scratch of ``rows * (columns + 2)`` elements.
+    """
+    # how many values a row has, and what their sum is divided by
+    parts = divisor = columns
+    c = parameters[0]
+    if kind == SQUARED:
+        elements(squared, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == ABSOLUTE:
+        elements(absolute, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == HUBER:
+        elements(huber, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == LOG_COSH:
+        elements(log_cosh, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == POISSON:
+        elements(poisson, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == QUANTILE:
+        elements(quantile, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == HINGE:
+        elements(hinge, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == BINARY:
+        elements(binary, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == BINARY_LOGITS:
+        elements(binary_logits, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == BINARY_FOCAL or kind == BINARY_FOCAL_LOGITS:
+        logits = kind == BINARY_FOCAL_LOGITS
+        binary_focal(parameters, logits, outputs, targets, rows, columns, values, gradient)
+    elif kind == DIVERGENCE:
+        divisor = 1
+        elements(divergence, c, outputs, targets, rows, columns, values, gradient)
+    else:
+        parts = divisor = 1
+        if kind == CATEGORICAL or kind == SPARSE or kind == CATEGORICAL_FOCAL:
+            categorical(parameters, kind == SPARSE, outputs, targets, rows, columns, values, gradient)
+        elif kind == CATEGORICAL_FOCAL_LOGITS:
+            categorical_focal_logits(parameters, outputs, targets, rows, columns, values, gradient)
+        else:
+            softmax_crossentropy(
+                outputs, 0, columns, targets, kind == SPARSE_LOGITS, c, weights[:0], ONE, rows,
+                columns, values, gradient, 0, columns, columns,
+            )  # fmt: skip
+            if kind == DIVERGENCE_LOGITS:
+                add_entropy(targets, rows, columns, values)
+
+    # the mean over the batch, and of most elementwise losses over the columns too
+    inverse = np.float32(1 / (batch * divisor))
+    for row in range(rows if weights.size else 0):
+        for j in range(columns):
+            gradient[row * columns + j] *= weights[row]
+    for i in range(rows * columns):
+        gradient[i] *= inverse
+    return weighted_total(values, weights, rows, parts) / divisor
+
+
+ALIASES = {
+    "mse": "mean_squared_error",
+    "MSE": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "MAE": "mean_absolute_error",
+    "logcosh": "log_cosh",
+    "kld": "kl_divergence",
+    "KLD": "kl_divergence",
+    "bce": "binary_crossentropy",
+    "BCE": "binary_crossentropy",
+}
+
+TABLE: dict[str, type[Loss]] = {
+    loss.name: loss
+    for loss in (
+        MeanSquaredError, MeanAbsoluteError, Huber, LogCosh, Poisson, Quantile, Hinge, KLDivergence,
+        BinaryCrossentropy, BinaryFocalCrossentropy, CategoricalCrossentropy, CategoricalFocalCrossentropy,
+        SparseCategoricalCrossentropy,
+    )
+}  # fmt: skip
+
+
+def get(identifier: str | Loss) -> Loss:
+    """Return the loss that a name or an instance stands for.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not in :data:`TABLE` or :data:`ALIASES`.
+    TypeError
+        For anything else.
+    """
+    return find("loss", identifier, TABLE, Loss, "Huber(delta=0.5)", ALIASES)
