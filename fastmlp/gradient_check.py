@@ -25,8 +25,11 @@ Float32 = NDArray[np.float32]
 # Steps relative to the norm of the weights (of 1 where they are smaller), from the largest: each half of the one
 # before. A step is worth what the two after it agree upon.
 LARGEST_STEP, STEPS = 0.25, 17
-ROUNDING = 2.0**-24
 DIRECTIONS = 5
+# What a loss may be off relative to itself, as a mean over rows; changes within some times as much are none.
+ROUNDING, NO_CHANGE = 2.0**-24, 1e-6
+# A gradient that says less than this share of the loss says that nothing changes.
+NOTHING = 1e-9
 # Smooth networks reach 1e-5. Kinks (of ReLU, say, or of an absolute error) near the weights that are looked at may cost
 # all but two digits, which a wrong sign, factor or index does not leave.
 GOOD, WRONG = 1e-3, 5e-2
@@ -56,10 +59,10 @@ class ArrayCheck(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """The word "ok", "wrong", or "unclear" for an error that kinks may explain."""
-        if self.error <= max(GOOD, 3 * self.resolution):
+        """The word "ok", "wrong", or "unclear" for an error that kinks or the loss' rounding may explain."""
+        if self.error <= GOOD:
             return "ok"
-        return "unclear" if self.error <= WRONG else "wrong"
+        return "unclear" if self.error <= max(WRONG, 3 * self.resolution) else "wrong"
 
 
 class GradientCheck(Sequence[ArrayCheck]):
@@ -159,7 +162,7 @@ def compare(
         expected = float(np.sum(gradient * (moved[0].astype(np.float64) - moved[1])))
         change = losses[0] - losses[1]
         largest = max(abs(losses[0]), abs(losses[1]))
-        if abs(expected) <= 1e-9 * largest and abs(change) <= 1e-6 * largest:
+        if abs(expected) <= NOTHING * largest and abs(change) <= NO_CHANGE * largest:
             ratios.append(1.0)
         else:
             ratios.append(change / expected if expected else math.inf)
@@ -168,7 +171,7 @@ def compare(
     better = [(4 * fine - coarse) / 3 for coarse, fine in pairwise(ratios)]
     spreads = [abs(fine - coarse) for coarse, fine in pairwise(better)]
     # large steps are bent and small ones drown in rounding: where three in a row agree best is neither
-    agreed = [max(three) for three in zip(spreads, spreads[1:], rounding[3:], strict=False)]
+    agreed = [float(np.max(three)) for three in zip(spreads, spreads[1:], rounding[3:], strict=False)]
     finite = [i for i, spread in enumerate(agreed) if math.isfinite(spread)]
     if not finite:
         return math.inf, 0.0
