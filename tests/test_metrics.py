@@ -280,6 +280,13 @@ def test_keys_are_keras():
     ]  # fmt: skip
 
 
+def test_one_metric_by_two_names():
+    same = metrics.BinaryAccuracy()
+    assert metrics.keys([("acc", same), ("binary_accuracy", same)], []) == ["acc", "binary_accuracy"]
+    with pytest.raises(ValueError, match="'acc' twice"):
+        metrics.keys([("acc", same), ("acc", same)], [])
+
+
 def test_names():
     assert metrics.resolve("mape", sparse=False, columns=9)[1] == metrics.MeanAbsolutePercentageError()
     assert metrics.resolve("accuracy", sparse=False, columns=1)[1] == metrics.BinaryAccuracy()

@@ -185,9 +185,9 @@ def keys(metrics: Sequence[tuple[str, Metric]], weighted: Sequence[tuple[str, Me
     """
     taken: dict[str, int] = {}
     for chosen in (metrics, weighted):
-        for index, (name, metric) in enumerate(chosen):
-            if metric in [other for _, other in chosen[:index]]:
-                raise ValueError(f"metrics must be different, got {name!r} twice")
+        for index, entry in enumerate(chosen):
+            if entry in chosen[:index]:
+                raise ValueError(f"metrics must be different, got {entry[0]!r} twice")
     found = []
     for place, (name, _) in enumerate([*metrics, *weighted]):
         key = f"weighted_{name}" if place >= len(metrics) and name in taken else name
