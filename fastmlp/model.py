@@ -21,7 +21,17 @@ from .gradient_check import GradientCheck
 from .gradients import Gradients, by_layer
 from .history import History
 from .inputs import check_sample_weight, check_x, check_y
-from .layers import Activation, Dense, Input, Layer, Shape, Weights
+from .layers import (
+    Activation,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    GaussianNoise,
+    Input,
+    Layer,
+    Shape,
+    Weights,
+)  # fmt: skip
 from .layers.base import give_names, nested
 from .seeds import check_seed, next_seed
 
@@ -394,6 +404,7 @@ class Sequential:
         validated = asked if validation_batch_size is None else validation_batch_size
         whole = isinstance(optimizer, optimizers.LBFGS)
         if whole:
+            _check_deterministic(self._layers)
             if batch_size is not None and asked < len(features):
                 raise ValueError(
                     f"batch_size must be None or at least the {len(features)} rows to train on with LBFGS, which takes "
@@ -767,6 +778,20 @@ class Sequential:
         total = f"{self.count_params():,} parameters" if self.built else "not built yet"
         headings = ["Layer (type)", "Output shape", "Parameters", "Activation"]
         return display.html_table(f'Model: "{self.name}"', headings, self._table(), below=total)
+
+
+def _check_deterministic(layers: Iterable[Layer]) -> None:
+    """Raise ValueError for layers with which the loss is no function of the weights alone, as L-BFGS needs it."""
+    for layer in nested(layers):
+        noisy = isinstance(layer, (Dropout, GaussianNoise))
+        if noisy or (isinstance(layer, BatchNormalization) and layer.trainable):
+            raise ValueError(
+                f"LBFGS needs a loss that follows from the weights alone, and layer {layer.name!r} "
+                f"({type(layer).__name__}) {'draws random numbers' if noisy else 'keeps averages of batches'}; "
+                "use an optimizer such as 'adam'"
+            )
+        if getattr(layer, "kernel_constraint", None) is not None:
+            raise ValueError(f"LBFGS cannot keep the kernel_constraint of layer {layer.name!r}; use one such as 'adam'")
 
 
 def flat(samples: NDArray[Any]) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from fastmlp import (
     Sequential,
     activations,
     initializers,
+    layers,
     losses,
     metrics,
     optimizers,
@@ -687,3 +688,25 @@ def test_index_and_validation_data_of_another_type():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match=r"validation_data must be .*, got 1 elements"):
         model.fit(np.zeros((2, 2)), np.zeros(2), validation_data=(np.zeros((2, 2)),), verbose=0)
+
+
+@pytest.mark.parametrize("optimizer", [optimizers.Adam, optimizers.Nadam, optimizers.RMSprop])
+@pytest.mark.parametrize("epsilon", [0, 0.0, 1e-60, -1e-7, NAN])
+def test_an_epsilon_that_divides_by_nothing(optimizer, epsilon):
+    with pytest.raises(ValueError, match="epsilon"):
+        optimizer(epsilon=epsilon)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (layers.Dropout(0.5), "draws random numbers"),
+        (layers.BatchNormalization(), "averages of batches"),
+        (Dense(3, kernel_constraint="max_norm"), "kernel_constraint"),
+    ],
+)
+def test_lbfgs_refuses_what_it_cannot_train(layer, message):
+    model = Sequential([Input(shape=(3,)), layer, Dense(1)])
+    model.compile("lbfgs", "mse")
+    with pytest.raises(ValueError, match=message):
+        model.fit(np.zeros((4, 3)), np.zeros(4), verbose=0)

@@ -34,10 +34,11 @@ def test_arguments_have_the_order_of_keras(kind):
 
 def test_every_step_has_a_kind_of_its_own():
     kinds = {}
-    for optimizer in optimizers.TABLE.values():
+    for optimizer in set(optimizers.TABLE.values()) - {optimizers.LBFGS}:
         kinds.setdefault(optimizer.kind, []).append(optimizer)
     # those that share one are the same step with other defaults
-    assert all(issubclass(other, family[0]) for family in kinds.values() for other in family)
+    for family in kinds.values():
+        assert any(all(issubclass(other, base) for other in family) for base in family)
     assert sorted(kinds) == list(range(len(kinds)))
 
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import FLOAT32_LARGEST as LARGEST
 from ..errors import check_flag
 from ..kernels.jit import kernel
-from .base import FIRST, MOMENTUM, RATE, SECOND, Buffer, Optimizer, Settings, check_number
+from .base import FIRST, MOMENTUM, RATE, SECOND, Buffer, Optimizer, Settings, check_epsilon, check_number
 
 ADAM_KIND = 1
 
@@ -88,7 +87,7 @@ class Adam(Optimizer):
         super().check()
         check_number("beta_1", self.beta_1, 0, 1, below=True)
         check_number("beta_2", self.beta_2, 0, 1, below=True)
-        check_number("epsilon", self.epsilon, 0, LARGEST)
+        check_epsilon(self.epsilon)
         check_flag("amsgrad", self.amsgrad)
 
     @property

@@ -37,6 +37,13 @@ def check_number(name: str, value: Any, low: float, high: float, *, below: bool 
         raise ValueError(f"{name} must be a number with {bounds}, got {value!r}")
 
 
+def check_epsilon(value: Any) -> None:
+    """Raise unless ``value`` is a positive number: without it, a weight whose gradients are all 0 becomes 0 / 0."""
+    check_number("epsilon", value, 0, LARGEST)
+    if not np.float32(value) > 0:
+        raise ValueError(f"epsilon must be greater than 0 in float32, got {value!r}")
+
+
 def check_steps(name: str, value: Any, least: int) -> None:
     """Raise unless ``value`` is None or an integer from ``least``."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import FLOAT32_LARGEST as LARGEST
 from ..kernels.jit import kernel
 from .adam import rest_of_power
 from .base import (
@@ -19,6 +18,7 @@ from .base import (
     Buffer,
     Optimizer,
     Settings,
+    check_epsilon,
     check_number,
 )
 
@@ -97,7 +97,7 @@ class Nadam(Optimizer):
         super().check()
         check_number("beta_1", self.beta_1, 0, 1, below=True)
         check_number("beta_2", self.beta_2, 0, 1, below=True)
-        check_number("epsilon", self.epsilon, 0, LARGEST)
+        check_epsilon(self.epsilon)
 
     @property
     def own_slots(self) -> dict[str, float]:

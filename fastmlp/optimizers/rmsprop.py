@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import FLOAT32_LARGEST as LARGEST
 from ..errors import check_flag
 from ..kernels.jit import kernel
-from .base import ZERO, Buffer, Optimizer, check_number
+from .base import ZERO, Buffer, Optimizer, check_epsilon, check_number
 
 RMSPROP_KIND = 2
 
@@ -62,7 +61,7 @@ class RMSprop(Optimizer):
         super().check()
         check_number("rho", self.rho, 0, 1, below=True)
         check_number("momentum", self.momentum, 0, 1)
-        check_number("epsilon", self.epsilon, 0, LARGEST)
+        check_epsilon(self.epsilon)
         check_flag("centered", self.centered)
 
     @property
