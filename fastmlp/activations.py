@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .errors import check_flag, finite_number
 from .kernels import vmath
-from .kernels.jit import kernel, scalar
+from .kernels.jit import kernel, scalar, shape_function
 from .kernels.softmax import softmax_forward
 from .names import find
 
@@ -24,6 +24,7 @@ Scalar = Callable[..., np.float32]
 
 ZERO, HALF, ONE, TWO, SIX = (np.float32(value) for value in (0, 0.5, 1, 2, 6))
 
+# The first four are the common ones, which the engine has inside.
 (
     LINEAR, SIGMOID, TANH, RELU, ELU_KIND, SOFTPLUS, SOFTMAX, LEAKY_RELU, GELU_EXACT, GELU_TANH, SILU, SOFTSIGN,
     HARD_SIGMOID, EXPONENTIAL, MISH, SELU_KIND,
@@ -249,6 +250,38 @@ def _map(
 
 
 @kernel
+def common_elementwise(
+    kind: int,
+    p: np.float32,
+    z: Buffer,
+    first: int,
+    slopes: Buffer,
+    slope_first: int,
+    count: int,
+    training: bool,
+) -> None:
+    """``a = f(z)`` in place and, in training, ``slopes = f'(z)``, for the common kinds.
+
+    Parameters
+    ----------
+    kind : int
+        One of this module's constants.
+    p : float32
+        The function's parameter.
+    z, slopes : flat buffers
+        ``count`` elements from ``first`` and ``slope_first``; the ranges may not overlap.
+    """
+    if kind == RELU:
+        _map(relu, relu_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == SIGMOID:
+        _map(sigmoid, sigmoid_slope, p, z, first, slopes, slope_first, count, training)
+    elif kind == TANH:
+        _map(tanh, tanh_slope, p, z, first, slopes, slope_first, count, training)
+    elif training:
+        slopes[slope_first : slope_first + count] = ONE
+
+
+@kernel
 def elementwise(
     kind: int,
     p: np.float32,
@@ -270,13 +303,7 @@ def elementwise(
     z, slopes : flat buffers
         ``count`` elements from ``first`` and ``slope_first``; the ranges may not overlap.
     """
-    if kind == RELU:
-        _map(relu, relu_slope, p, z, first, slopes, slope_first, count, training)
-    elif kind == SIGMOID:
-        _map(sigmoid, sigmoid_slope, p, z, first, slopes, slope_first, count, training)
-    elif kind == TANH:
-        _map(tanh, tanh_slope, p, z, first, slopes, slope_first, count, training)
-    elif kind == ELU_KIND:
+    if kind == ELU_KIND:
         _map(elu, elu_slope, p, z, first, slopes, slope_first, count, training)
     elif kind == SELU_KIND:
         _map(selu, selu_slope, p, z, first, slopes, slope_first, count, training)
@@ -298,8 +325,14 @@ def elementwise(
         _map(exponential, exponential_slope, p, z, first, slopes, slope_first, count, training)
     elif kind == MISH:
         _map(mish, mish_slope, p, z, first, slopes, slope_first, count, training)
-    elif training:
-        slopes[slope_first : slope_first + count] = ONE
+    else:
+        common_elementwise(kind, p, z, first, slopes, slope_first, count, training)
+
+
+@shape_function
+def is_common(kind: int) -> bool:
+    """Say whether an activation is one of the common kinds."""
+    return kind <= RELU or kind == SOFTMAX
 
 
 @dataclass(frozen=True)

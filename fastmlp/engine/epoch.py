@@ -12,14 +12,15 @@ helper may come late, or sleep because the processor has other programs to run.
 import numpy as np
 
 from ..kernels.atomics import Words, atomic_add, atomic_load, atomic_store, atomic_swap, relax
+from ..kernels.extension import Pack, pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, kernel
-from ..optimizers.table import step_factors
 from .parameters import (
     PENALTY,
     change_by_norm,
     change_parameters,
     constrain_share,
+    make_factors,
     norms_to_factors,
     shard_pieces,
     whole_gradients,
@@ -44,7 +45,6 @@ from .tables import (
     LOSS_SUM,
     METRIC_SUMS,
     MODE,
-    OPTIMIZER,
     PENALISED,
     PIECE,
     PIECE_LOSS,
@@ -114,6 +114,8 @@ def share_rows(
     shares: int,
     step: int,
     segment: int,
+    frame: Pack,
+    whole: Pack,
 ) -> None:
     """A share of a segment of a step's rows: whole pieces next to each other, or a shard with its gradients."""
     start = step * job[BATCH_SIZE]
@@ -124,7 +126,7 @@ def share_rows(
         for first in range(low, high, job[BLOCK]):
             train_rows(
                 network, space, objective, data, job, rank, start, first, first, min(job[BLOCK], high - first), batch,
-                segment,
+                segment, frame, whole,
             )  # fmt: skip
         return
     for shard in range(job[SHARDS] * share // shares, job[SHARDS] * (share + 1) // shares):
@@ -132,7 +134,7 @@ def share_rows(
         low, high = low_piece * job[PIECE], min(high_piece * job[PIECE], batch)
         for first in range(low, high, job[BLOCK]):
             slab, rows = rank * job[BLOCK], min(job[BLOCK], high - first)
-            train_rows(network, space, objective, data, job, rank, start, first, slab, rows, batch, 0)
+            train_rows(network, space, objective, data, job, rank, start, first, slab, rows, batch, 0, frame, whole)
             for index in range(network.items.shape[0]):
                 item_gradient(
                     network, space, job, index, slab, rows, update.gradients,
@@ -142,15 +144,23 @@ def share_rows(
 
 @kernel
 def share_block(
-    network: Network, space: Workspace, objective: Objective, data: Data, job: Int64, rank: int, block: int
+    network: Network,
+    space: Workspace,
+    objective: Objective,
+    data: Data,
+    job: Int64,
+    rank: int,
+    block: int,
+    frame: Pack,
+    whole: Pack,
 ) -> None:
     """A share of an evaluation: one block."""
     first = job[FIRST_STEP] * job[BATCH_SIZE] + block * job[BLOCK]
     rows = min(job[BLOCK], min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - first)
     slab = rank * job[BLOCK]
     gather(network, space, data, job, first, slab, rows)
-    forward(network, space, job, 0, network.stages.shape[0], rank, 0, slab, padded_rows(rows), False)
-    judge(network, space, objective, data, job, rank, first, slab, rows, rows, block)
+    forward(network, space, job, 0, network.stages.shape[0], rank, 0, slab, padded_rows(rows), False, frame)
+    judge(network, space, objective, data, job, rank, first, slab, rows, rows, block, frame, whole)
 
 
 @kernel
@@ -166,22 +176,38 @@ def do_share(
     step: int,
     share: int,
     shares: int,
+    frame: Pack,
+    whole: Pack,
 ) -> None:
     """Do one share of a command's work."""
     if kind >= SHARE_ROWS:
-        share_rows(network, space, objective, update, data, job, rank, share, shares, step, kind - SHARE_ROWS)
+        share_rows(
+            network,
+            space,
+            objective,
+            update,
+            data,
+            job,
+            rank,
+            share,
+            shares,
+            step,
+            kind - SHARE_ROWS,
+            frame,
+            whole,
+        )
     elif kind == SHARE_BLOCKS:
-        share_block(network, space, objective, data, job, rank, share)
+        share_block(network, space, objective, data, job, rank, share, frame, whole)
     elif kind == SHARE_SCALED_ITEMS:
-        change_by_norm(network, update, job, share, shares)
+        change_by_norm(network, update, job, share, shares, whole)
     elif kind == SHARE_CONSTRAINTS:
-        constrain_share(network, space, job, share, shares)
+        constrain_share(network, share, shares, frame)
     else:
         batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
         if job[CLIPS] >= BY_NORM:
-            whole_gradients(network, space, update, job, share, shares, batch)
+            whole_gradients(network, space, update, job, share, shares, batch, whole)
         else:
-            change_parameters(network, space, update, job, rank, share, shares, batch)
+            change_parameters(network, space, update, job, rank, share, shares, batch, whole)
 
 
 @kernel
@@ -195,12 +221,14 @@ def work_off(
     sync: Words,
     kind: int,
     step: int,
+    frame: Pack,
+    whole: Pack,
 ) -> None:
     """Lead one command: publish it, take shares with the others, and wait until all are done."""
     shares = count_shares(network, job, kind, step)
     if job[THREADS] == 1:
         for share in range(shares):
-            do_share(network, space, objective, update, data, job, 0, kind, step, share, shares)
+            do_share(network, space, objective, update, data, job, 0, kind, step, share, shares, frame, whole)
         return
     atomic_store(sync, ARRIVED, 0)
     command = ((step - job[FIRST_STEP]) << KIND_BITS | kind) << SHARE_BITS
@@ -209,7 +237,7 @@ def work_off(
     while word & SHARE_MASK < shares:
         share = take(sync, word)
         if share >= 0:
-            do_share(network, space, objective, update, data, job, 0, kind, step, share, shares)
+            do_share(network, space, objective, update, data, job, 0, kind, step, share, shares, frame, whole)
             atomic_add(sync, ARRIVED, 1)
         word = atomic_load(sync, COMMAND)
     spins = 0
@@ -226,6 +254,8 @@ def assist(
     data: Data,
     job: Int64,
     sync: Words,
+    frame: Pack,
+    whole: Pack,
 ) -> None:
     """Take shares of whatever the leader publishes, until it says to finish."""
     rank = 1 + atomic_add(sync, JOINED, 1)
@@ -243,7 +273,7 @@ def assist(
             if word & SHARE_MASK < shares:
                 share = take(sync, word)
         if share >= 0:
-            do_share(network, space, objective, update, data, job, rank, kind, step, share, shares)
+            do_share(network, space, objective, update, data, job, rank, kind, step, share, shares, frame, whole)
             atomic_add(sync, ARRIVED, 1)
             spins = 0
         else:
@@ -270,6 +300,8 @@ def train(
     job: Int64,
     sums: Float64,
     sync: Words,
+    frame: Pack,
+    whole: Pack,
 ) -> None:
     """Lead the steps ``FIRST_STEP`` to ``LAST_STEP``; a loss that is not finite ends them, parameters untouched.
 
@@ -282,8 +314,8 @@ def train(
         job[DRAWS] += 1
         for segment in range(2 * network.barriers.size + 1):
             if segment:
-                batch_statistics(network, space, job, segment - 1, batch)
-            work_off(network, space, objective, update, data, job, sync, SHARE_ROWS + segment, step)
+                batch_statistics(network, job, segment - 1, batch, frame)
+            work_off(network, space, objective, update, data, job, sync, SHARE_ROWS + segment, step, frame, whole)
         loss = np.float64(0)
         for piece in range(pieces):
             loss += space.sums[piece, PIECE_LOSS]
@@ -292,13 +324,13 @@ def train(
             return
         if changes:
             job[ITERATION] += 1
-            step_factors(job[OPTIMIZER], update.settings, job[ITERATION], update.factors)
-        work_off(network, space, objective, update, data, job, sync, SHARE_ITEMS, step)
+            make_factors(update, job, whole)
+        work_off(network, space, objective, update, data, job, sync, SHARE_ITEMS, step, frame, whole)
         if changes and job[CLIPS] >= BY_NORM:
             norms_to_factors(network, update, job)
-            work_off(network, space, objective, update, data, job, sync, SHARE_SCALED_ITEMS, step)
+            work_off(network, space, objective, update, data, job, sync, SHARE_SCALED_ITEMS, step, frame, whole)
         if changes and job[CONSTRAINED]:
-            work_off(network, space, objective, update, data, job, sync, SHARE_CONSTRAINTS, step)
+            work_off(network, space, objective, update, data, job, sync, SHARE_CONSTRAINTS, step, frame, whole)
         add_pieces(space, sums, pieces)
         sums[ROW_SUM] += batch
         if job[PENALISED]:
@@ -331,13 +363,14 @@ def run_steps(
     helper : bool
         Whether this thread helps; it returns when the leader has finished.
     """
+    frame, whole = pack((network, space, job)), pack((network, space, objective, update, job))
     if helper:
-        assist(network, space, objective, update, data, job, sync)
+        assist(network, space, objective, update, data, job, sync, frame, whole)
         return
     if job[MODE] != EVALUATE:
-        train(network, space, objective, update, data, job, sums, sync)
+        train(network, space, objective, update, data, job, sums, sync, frame, whole)
     else:
-        work_off(network, space, objective, update, data, job, sync, SHARE_BLOCKS, job[FIRST_STEP])
+        work_off(network, space, objective, update, data, job, sync, SHARE_BLOCKS, job[FIRST_STEP], frame, whole)
         rows = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - job[FIRST_STEP] * job[BATCH_SIZE]
         add_pieces(space, sums, -(-rows // job[BLOCK]))
         sums[ROW_SUM] += rows

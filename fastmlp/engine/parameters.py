@@ -8,11 +8,11 @@ import math
 
 import numpy as np
 
+from ..kernels.extension import Pack, call_extension
 from ..kernels.jit import kernel
-from ..optimizers.averages import average_step
-from ..optimizers.base import BATCHES, CLIP_NORM, CLIP_VALUE, GLOBAL_CLIP_NORM
-from ..optimizers.gradients import accumulate, clip_by_value, scale, squared_norm
-from ..optimizers.table import optimizer_step
+from ..optimizers.base import BATCHES, CLIP_NORM, CLIP_VALUE, GLOBAL_CLIP_NORM, LEARNING_RATE
+from ..optimizers.gradients import clip_by_value, scale, squared_norm
+from ..optimizers.table import common_factors, common_optimizer_step
 from ..regularizers import penalty_value_and_grad
 from .rows import extend, item_gradient
 from .tables import (
@@ -22,6 +22,8 @@ from .tables import (
     CLIPS,
     CONSTRAINT,
     COUNT,
+    ITERATION,
+    NOWHERE,
     OF_STAGE,
     OPTIMIZER,
     PENALISED,
@@ -29,6 +31,10 @@ from .tables import (
     SHARDS,
     STAGE_CONSTRAINT,
     UNITS,
+    UPDATE_FACTORS,
+    UPDATE_GRADIENT,
+    UPDATE_PARAMETERS,
+    UPDATES_AT,
     VARIABLE,
     Int64,
     Network,
@@ -70,7 +76,14 @@ def shard_pieces(shard: int, shards: int, pieces: int) -> tuple[int, int]:
 
 @kernel
 def make_gradient(
-    network: Network, space: Workspace, update: Update, job: Int64, index: int, first: int, batch: int
+    network: Network,
+    space: Workspace,
+    update: Update,
+    job: Int64,
+    index: int,
+    first: int,
+    batch: int,
+    whole: Pack,
 ) -> None:
     """The gradient of an item for the whole batch at ``gradients[first]``, with its penalty and earlier batches'."""
     item = network.items[index]
@@ -99,28 +112,42 @@ def make_gradient(
             l1, l2, network.parameters, item[AT], update.gradients, first, count, True
         )
     if update.accumulated.size:
-        accumulate(update.gradients, first, update.accumulated, item[AT], count, update.factors[BATCHES])
+        call_extension(job[UPDATES_AT], whole, (UPDATE_GRADIENT, item[AT], first, count))
 
 
 @kernel
-def apply_gradient(network: Network, update: Update, job: Int64, at: int, first: int, count: int) -> None:
-    """Step the optimizer for ``count`` parameters from ``at``, whose gradients begin at ``first``.
+def make_factors(update: Update, job: Int64, whole: Pack) -> None:
+    """What the optimizer's settings come to in the present step; one thread for all."""
+    if job[UPDATES_AT] != NOWHERE:
+        call_extension(job[UPDATES_AT], whole, (UPDATE_FACTORS, 0, 0, 0))
+    else:
+        common_factors(job[OPTIMIZER], update.settings, update.settings[LEARNING_RATE], job[ITERATION], update.factors)
 
-    A batch whose gradients are only accumulated changes no parameter, but counts for the averages, as in Keras.
-    """
-    if update.factors[BATCHES] != 0:
-        if job[CLIPS] == BY_VALUE:
-            clip_by_value(update.gradients, first, count, np.float32(update.settings[CLIP_VALUE]))
-        optimizer_step(
+
+@kernel
+def apply_gradient(network: Network, update: Update, job: Int64, at: int, first: int, count: int, whole: Pack) -> None:
+    """Step the optimizer for ``count`` parameters from ``at``, whose gradients begin at ``first``."""
+    if job[CLIPS] == BY_VALUE and update.factors[BATCHES] != 0:
+        clip_by_value(update.gradients, first, count, np.float32(update.settings[CLIP_VALUE]))
+    if job[UPDATES_AT] != NOWHERE:
+        call_extension(job[UPDATES_AT], whole, (UPDATE_PARAMETERS, at, first, count))
+    else:
+        common_optimizer_step(
             job[OPTIMIZER], update.factors, network.parameters, at, update.gradients, first, update.slots, count
         )
-    if update.averages.size:
-        average_step(network.parameters, update.averages, at, count, update.factors)
 
 
 @kernel
 def change_parameters(
-    network: Network, space: Workspace, update: Update, job: Int64, rank: int, share: int, shares: int, batch: int
+    network: Network,
+    space: Workspace,
+    update: Update,
+    job: Int64,
+    rank: int,
+    share: int,
+    shares: int,
+    batch: int,
+    whole: Pack,
 ) -> None:
     """Gradients and the optimizer's step for a share of the items, in groups of neighbours."""
     begin, end = share_of_items(network, share, shares)
@@ -129,26 +156,33 @@ def change_parameters(
     for index in range(begin, end):
         item = network.items[index]
         if count and (item[AT] != at + count or count + item[COUNT] > GROUP):
-            apply_gradient(network, update, job, at, room, count)
+            apply_gradient(network, update, job, at, room, count, whole)
             count = 0
         if not count:
             at = item[AT]
-        make_gradient(network, space, update, job, index, room + count, batch)
+        make_gradient(network, space, update, job, index, room + count, batch, whole)
         count += item[COUNT]
     if count:
-        apply_gradient(network, update, job, at, room, count)
+        apply_gradient(network, update, job, at, room, count, whole)
 
 
 @kernel
 def whole_gradients(
-    network: Network, space: Workspace, update: Update, job: Int64, share: int, shares: int, batch: int
+    network: Network,
+    space: Workspace,
+    update: Update,
+    job: Int64,
+    share: int,
+    shares: int,
+    batch: int,
+    whole: Pack,
 ) -> None:
     """Gradients of a share of the items at their parameters' places, with their squared norms."""
     begin, end = share_of_items(network, share, shares)
     room = job[SHARDS] * network.parameters.size
     for index in range(begin, end):
         item = network.items[index]
-        make_gradient(network, space, update, job, index, room + item[AT], batch)
+        make_gradient(network, space, update, job, index, room + item[AT], batch, whole)
         update.item_sums[index, SQUARED_NORM] = squared_norm(update.gradients, room + item[AT], item[COUNT])
 
 
@@ -172,7 +206,7 @@ def norms_to_factors(network: Network, update: Update, job: Int64) -> None:
 
 
 @kernel
-def change_by_norm(network: Network, update: Update, job: Int64, share: int, shares: int) -> None:
+def change_by_norm(network: Network, update: Update, job: Int64, share: int, shares: int, whole: Pack) -> None:
     """Scale the whole gradients of a share of the items and step the optimizer."""
     begin, end = share_of_items(network, share, shares)
     room = job[SHARDS] * network.parameters.size
@@ -181,17 +215,17 @@ def change_by_norm(network: Network, update: Update, job: Int64, share: int, sha
         factor = update.item_sums[index, SQUARED_NORM]
         if factor != 1:
             scale(update.gradients, room + item[AT], item[COUNT], np.float32(factor))
-        apply_gradient(network, update, job, item[AT], room + item[AT], item[COUNT])
+        apply_gradient(network, update, job, item[AT], room + item[AT], item[COUNT], whole)
 
 
 @kernel
-def constrain_share(network: Network, space: Workspace, job: Int64, share: int, shares: int) -> None:
+def constrain_share(network: Network, share: int, shares: int, frame: Pack) -> None:
     """Make a share of each kernel's units fulfil its constraint."""
     for index in range(network.variables.shape[0]):
         if network.variables[index, CONSTRAINT]:
             units = network.stages[network.variables[index, OF_STAGE], UNITS]
             low, high = units * share // shares, units * (share + 1) // shares
-            extend(STAGE_CONSTRAINT, network, space, job, index, 0, low, 0, high - low, True)
+            extend(network.extension[0], frame, STAGE_CONSTRAINT, index, 0, low, 0, high - low, True)
 
 
 @kernel

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ..activations import is_common
 from ..kernels.gemm import PANEL, TALL_ROWS, leading_dimension, padded_columns, padded_rows
 from ..kernels.narrow import is_narrow
 from ..layers import Weight
 from . import tables as t
 from .chain import Chain, Variable
-from .stages import stages_address
+from .stages import activation_address, stages_address
 
 Float32 = NDArray[np.float32]
 
@@ -28,7 +29,6 @@ ITEM_COLUMNS = 1024
 SQUARE = 192
 # Words that random numbers come in, with those of another thread in other cache lines.
 WORD_ROOM_UNIT = 16
-NOT_PREPARED = np.int64(-1)
 
 
 def aligned(size: int) -> Float32:
@@ -68,7 +68,7 @@ class Plan:
             row[t.LEFT], row[t.LEFT_STRIDE] = places[stage.left], strides[stage.left]
             row[t.OUT], row[t.OUT_STRIDE] = places[stage.out], strides[stage.out]
             row[t.SKIP] = stage.skip if stage.skip < 0 else places[stage.skip]
-            row[t.ACTIVATION] = stage.activation.compiled_kind
+            row[t.ACTIVATION], row[t.ACTIVATION_AT] = stage.activation.compiled_kind, t.NOWHERE
             if stage.noise is not None:
                 own = stage.noise.seed
                 row[t.NOISE] = stage.noise.kind
@@ -103,7 +103,7 @@ class Plan:
                 np.float32,
             ),
             np.flatnonzero(table[:, t.STATISTICS] >= 0),
-            np.full(1, NOT_PREPARED),
+            np.full(1, t.NOWHERE),
             np.array(variables, np.int64).reshape(-1, t.VARIABLE_FIELDS),
             np.array([_penalty(variable) for variable in self.variables], np.float32).reshape(-1, 3),
             np.array(items, np.int64).reshape(-1, t.ITEM_FIELDS),
@@ -123,14 +123,22 @@ class Plan:
         for index, variable in enumerate(self.variables):
             variable.weight.attach(self, index)
 
-    def prepare(self) -> None:
-        """Compile or load what runs stages that the engine does not run by itself, if there are any."""
+    def prepare(self, space: t.Workspace) -> None:
+        """Compile or load what runs stages and activations that the engine does not run by itself, if there are any.
+
+        Parameters
+        ----------
+        space : Workspace
+            Any one; its types are what counts.
+        """
         network = self.network
-        dense = network.stages[:, t.KIND] == t.DENSE
-        if network.extension[0] == NOT_PREPARED and (
-            not dense.all() or network.stages[:, t.NOISE].any() or self.constrained
-        ):
-            network.extension[0] = stages_address(network)
+        stages = network.stages
+        dense = stages[:, t.KIND] == t.DENSE
+        if network.extension[0] == t.NOWHERE and (not dense.all() or stages[:, t.NOISE].any() or self.constrained):
+            network.extension[0] = stages_address(network, space)
+        for row in stages:
+            if row[t.ACTIVATION_AT] == t.NOWHERE and not is_common(int(row[t.ACTIVATION])):
+                row[t.ACTIVATION_AT] = activation_address(network, space)
 
     @property
     def constrained(self) -> bool:

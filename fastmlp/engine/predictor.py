@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.atomics import atomic_add, atomic_load, relax
+from ..kernels.extension import pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry
 from ..threads import Team
@@ -56,7 +57,7 @@ def predict_rows(
     last = network.stages.shape[0] - 1
     stage = network.stages[last]
     stride, features, units = network.stages[0, LEFT_STRIDE], x.shape[1], stage[UNITS]
-    activations = space.rows
+    activations, frame = space.rows, pack((network, space, job))
     rank = 1 + atomic_add(sync, JOINED, 1) if helper else 0
     slab, capacity = rank * job[BLOCK], job[CAPACITY]
     blocks = -(-x.shape[0] // job[BLOCK])
@@ -70,8 +71,8 @@ def predict_rows(
             for j in range(features):
                 target[j] = source[j]
         padded = padded_rows(rows)
-        forward(network, space, job, 0, last + 1, rank, 0, slab, padded, False)
-        activate(network, activations, activations, capacity, last, slab, padded, False)
+        forward(network, space, job, 0, last + 1, rank, 0, slab, padded, False, frame)
+        activate(network, activations, activations, capacity, last, slab, padded, False, frame)
         compact(
             activations, stage[OUT] * capacity + slab * stage[OUT_STRIDE], stage[OUT_STRIDE], rows, units,
             out[first * units : (first + rows) * units],
@@ -143,7 +144,8 @@ class Predictor:
                 predict_rows(*work, False)
 
     def _make_context(self, threads: int) -> _Context:
-        self._plan.prepare()
+        space = prediction_space(self._plan, self._block * threads)
+        self._plan.prepare(space)
         job = np.zeros(t.JOB_FIELDS, np.int64)
         job[BLOCK], job[CAPACITY] = self._block, self._block * threads
-        return _Context(prediction_space(self._plan, self._block * threads), job, np.zeros(t.SYNC_WORDS, np.int64))
+        return _Context(space, job, np.zeros(t.SYNC_WORDS, np.int64))

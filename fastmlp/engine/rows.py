@@ -6,8 +6,8 @@ cut of them into blocks gives the same bits. Sums over rows are kept by piece, a
 
 import numpy as np
 
-from ..activations import LINEAR, SOFTMAX, elementwise
-from ..kernels.extension import call_extension
+from ..activations import LINEAR, SOFTMAX, common_elementwise
+from ..kernels.extension import Pack, call_extension
 from ..kernels.gemm import (
     PANEL,
     bias_gradient,
@@ -21,10 +21,14 @@ from ..kernels.jit import kernel
 from ..kernels.narrow import narrow_forward
 from ..kernels.pointwise import scale_gradient
 from ..kernels.softmax import softmax_backward, softmax_crossentropy, softmax_forward
-from ..losses import CATEGORICAL_LOGITS, SMOOTHING, SPARSE_LOGITS, loss_value_and_grad, weighted_total
-from ..metrics import metric_updates
+from ..losses.kinds import CATEGORICAL_LOGITS, SMOOTHING, SPARSE_LOGITS
+from ..losses.table import common_value_and_grad, weighted_total
+from ..metrics.kinds import FIRST_PARAMETER, FIRST_SUM, R2, WEIGHTED
+from ..metrics.kinds import KIND as METRIC_KIND
+from ..metrics.table import common_update
 from .tables import (
     ACTIVATION,
+    ACTIVATION_AT,
     ACTIVATION_PARAMETER,
     BACK,
     BATCH_BACKWARD,
@@ -43,10 +47,13 @@ from .tables import (
     LEFT,
     LEFT_STRIDE,
     LOGITS,
+    LOSS_AT,
     LOSS_KIND,
+    METRICS_AT,
     MODE,
     NARROW,
     NOISE,
+    NOWHERE,
     OF_OFFSET,
     OF_SCALE,
     ORIGIN,
@@ -114,15 +121,10 @@ def gather_targets(data: Data, job: Int64, first: int, rows: int, targets: Float
 
 @kernel
 def extend(
-    what: int, network: Network, space: Workspace, job: Int64, index: int, rank: int, first: int, slab: int, rows: int,
-    training: bool,
-) -> None:  # fmt: skip
-    """Have the extension of the stages do something; see :func:`fastmlp.engine.stages.run_stage`."""
-    call_extension(
-        network.extension[0],
-        (what, network, space.rows, space.slopes, space.statistics, space.piece_statistics, space.words, job,
-         job[CAPACITY], index, rank, first, slab, rows, training),
-    )  # fmt: skip
+    address: int, frame: Pack, what: int, index: int, rank: int, first: int, slab: int, rows: int, training: bool
+) -> None:
+    """Have an extension of the stages do something; see :func:`fastmlp.engine.stages.run_stage`."""
+    call_extension(address, frame, (what, index, rank, first, slab, rows, training))
 
 
 @kernel
@@ -135,6 +137,7 @@ def activate(
     slab: int,
     rows: int,
     training: bool,
+    frame: Pack,
 ) -> None:
     """``a = f(z)`` of one stage in place, in training with slopes; padding columns of a become zero."""
     stage = network.stages[index]
@@ -145,8 +148,10 @@ def activate(
         if training:
             # its way back is a step of its own
             slopes[out : out + rows * stride] = ONE
+    elif stage[ACTIVATION_AT] != NOWHERE:
+        extend(stage[ACTIVATION_AT], frame, 0, index, 0, 0, slab, rows, training)
     else:
-        elementwise(
+        common_elementwise(
             stage[ACTIVATION], network.settings[index, ACTIVATION_PARAMETER], activations, out, slopes, out,
             rows * stride, training,
         )  # fmt: skip
@@ -178,19 +183,19 @@ def dense_forward(network: Network, activations: Float32, capacity: int, index: 
 @kernel
 def stage_forward(
     network: Network, space: Workspace, job: Int64, index: int, rank: int, first: int, slab: int, rows: int,
-    training: bool,
+    training: bool, frame: Pack,
 ) -> None:  # fmt: skip
     """``z`` of one stage."""
     if network.stages[index, KIND] == DENSE:
         dense_forward(network, space.rows, job[CAPACITY], index, slab, rows)
     else:
-        extend(STAGE_FORWARD, network, space, job, index, rank, first, slab, rows, training)
+        extend(network.extension[0], frame, STAGE_FORWARD, index, rank, first, slab, rows, training)
 
 
 @kernel
 def forward(
     network: Network, space: Workspace, job: Int64, begin: int, end: int, rank: int, first: int, slab: int, rows: int,
-    training: bool,
+    training: bool, frame: Pack,
 ) -> None:  # fmt: skip
     """``z`` and ``a = f(z)`` of the stages ``begin`` to ``end``; in training with slopes and noise. The last z stays.
 
@@ -199,11 +204,11 @@ def forward(
     """
     for index in range(begin, end):
         stage = network.stages[index]
-        stage_forward(network, space, job, index, rank, first, slab, rows, training)
+        stage_forward(network, space, job, index, rank, first, slab, rows, training, frame)
         if index < network.stages.shape[0] - 1:
-            activate(network, space.rows, space.slopes, job[CAPACITY], index, slab, rows, training)
+            activate(network, space.rows, space.slopes, job[CAPACITY], index, slab, rows, training, frame)
             if training and stage[NOISE]:
-                extend(STAGE_NOISE, network, space, job, index, rank, first, slab, rows, True)
+                extend(network.extension[0], frame, STAGE_NOISE, index, rank, first, slab, rows, True)
 
 
 @kernel
@@ -214,6 +219,23 @@ def compact(source: Float32, first: int, stride: int, rows: int, columns: int, t
         loose = source[first + row * stride : first + row * stride + columns]
         for j in range(columns):
             packed[j] = loose[j]
+
+
+@kernel
+def rooms(
+    space: Workspace, job: Int64, rank: int, rows: int, units: int
+) -> tuple[Float32, Float32, Float32, Float32, Float32, Float32]:
+    """A thread's outputs, predictions, targets, weights, scratch of the loss and gradient, of ``rows`` rows."""
+    room, size = rank * job[PIECE], rows * units
+    columns = job[TARGET_COLUMNS]
+    return (
+        space.outputs[room * units : room * units + size],
+        space.predictions[room * units : room * units + size],
+        space.targets[room * columns : (room + rows) * columns],
+        space.weights[room : room + rows],
+        space.values[room * (units + 2) : (room + rows) * (units + 2)],
+        space.gradient[room * units : room * units + size],
+    )
 
 
 @kernel
@@ -229,6 +251,8 @@ def judge(
     rows: int,
     batch: int,
     piece: int,
+    frame: Pack,
+    whole: Pack,
 ) -> None:
     """Write the loss and the metrics of a piece of rows to its sums, and the loss' gradient to the last slopes.
 
@@ -238,14 +262,7 @@ def judge(
     stage = network.stages[index]
     stride, units = stage[OUT_STRIDE], stage[UNITS]
     out = stage[OUT] * job[CAPACITY] + slab * stride
-    size, room = rows * units, rank * job[PIECE] * units
-    outputs, predictions = space.outputs[room : room + size], space.predictions[room : room + size]
-    gradient = space.gradient[room : room + size]
-    value_room = rank * job[PIECE] * (units + 2)
-    values = space.values[value_room : value_room + rows * (units + 2)]
-    target_room = rank * job[PIECE] * job[TARGET_COLUMNS]
-    targets = space.targets[target_room : target_room + rows * job[TARGET_COLUMNS]]
-    weights = space.weights[rank * job[PIECE] : rank * job[PIECE] + rows]
+    outputs, predictions, targets, weights, values, gradient = rooms(space, job, rank, rows, units)
     sums = space.sums[piece]
     logits, metrics = job[LOGITS] != 0, objective.metrics.shape[0]
     training = job[MODE] != EVALUATE
@@ -272,18 +289,27 @@ def judge(
             slab,
             padded,
             training and not logits and not direct,
+            frame,
         )
         compact(space.rows, out, stride, rows, units, predictions)
-    if not direct:
-        sums[PIECE_LOSS] = loss_value_and_grad(
-            job[LOSS_KIND], objective.loss_parameters, outputs if logits else predictions, targets, weights, rows,
+    if job[LOSS_AT] != NOWHERE:
+        call_extension(job[LOSS_AT], whole, (rank, rows, batch, piece))
+    elif not direct:
+        sums[PIECE_LOSS] = common_value_and_grad(
+            job[LOSS_KIND], objective.loss_parameters[0], outputs if logits else predictions, targets, weights, rows,
             units, batch, values, gradient,
         )  # fmt: skip
-    for metric in range(PIECE_METRICS, sums.size):
-        sums[metric] = 0
-    metric_updates(
-        objective.metrics, objective.metric_parameters, predictions, targets, weights, rows, units, sums, PIECE_METRICS
-    )
+    for i in range(PIECE_METRICS, sums.size):
+        sums[i] = 0
+    for index in range(metrics):
+        metric = objective.metrics[index]
+        if metric[METRIC_KIND] < R2:
+            common_update(
+                metric[METRIC_KIND], objective.metric_parameters[metric[FIRST_PARAMETER]], predictions, targets,
+                weights if metric[WEIGHTED] else weights[:0], rows, units, sums, PIECE_METRICS + metric[FIRST_SUM],
+            )  # fmt: skip
+        else:
+            call_extension(job[METRICS_AT], whole, (index, rank, rows, piece))
     if training and not direct:
         spread_gradient(space, stage, out, gradient, rows, logits)
 
@@ -335,7 +361,15 @@ def dense_backward(network: Network, space: Workspace, job: Int64, index: int, r
 
 @kernel
 def backward(
-    network: Network, space: Workspace, job: Int64, high: int, low: int, rank: int, slab: int, rows: int
+    network: Network,
+    space: Workspace,
+    job: Int64,
+    high: int,
+    low: int,
+    rank: int,
+    slab: int,
+    rows: int,
+    frame: Pack,
 ) -> None:
     """From ``dz`` of the stage ``high`` to that of every stage whose outputs the stages down to ``low`` read.
 
@@ -348,7 +382,7 @@ def backward(
         if stage[KIND] == DENSE:
             dense_backward(network, space, job, index, rank, slab, rows)
         else:
-            extend(STAGE_BACKWARD, network, space, job, index, rank, 0, slab, rows, True)
+            extend(network.extension[0], frame, STAGE_BACKWARD, index, rank, 0, slab, rows, True)
         if network.stages[index - 1, ACTIVATION] == SOFTMAX:
             left = stage[LEFT] * job[CAPACITY] + slab * stage[LEFT_STRIDE]
             softmax_backward(
@@ -396,12 +430,20 @@ def item_gradient(
 
 @kernel
 def piece_statistics(
-    network: Network, space: Workspace, job: Int64, what: int, index: int, first: int, slab: int, rows: int
+    network: Network,
+    space: Workspace,
+    job: Int64,
+    what: int,
+    index: int,
+    first: int,
+    slab: int,
+    rows: int,
+    frame: Pack,
 ) -> None:
     """What a stage that standardises by the batch needs of each piece of a block, whose first row is ``first``."""
     for row in range(0, rows, job[PIECE]):
         piece = (first + row) // job[PIECE]
-        extend(what, network, space, job, index, piece, 0, slab + row, min(job[PIECE], rows - row), True)
+        extend(network.extension[0], frame, what, index, piece, 0, slab + row, min(job[PIECE], rows - row), True)
 
 
 @kernel
@@ -418,6 +460,8 @@ def train_rows(
     rows: int,
     batch: int,
     segment: int,
+    frame: Pack,
+    whole: Pack,
 ) -> None:
     """Everything but the parameters' gradients for a block of a batch, or one segment of it.
 
@@ -441,27 +485,27 @@ def train_rows(
     if segment <= middle:
         begin = barriers[segment - 1] if segment else 0
         end = barriers[segment] if segment < middle else stages
-        forward(network, space, job, begin, end, rank, first, slab, padded, True)
+        forward(network, space, job, begin, end, rank, first, slab, padded, True, frame)
     if segment < middle:
-        piece_statistics(network, space, job, PIECE_FORWARD, barriers[segment], first, slab, rows)
+        piece_statistics(network, space, job, PIECE_FORWARD, barriers[segment], first, slab, rows, frame)
         return
     if segment == middle:
         for row in range(0, rows, job[PIECE]):
             judge(
                 network, space, objective, data, job, rank, start + first + row, slab + row,
-                min(job[PIECE], rows - row), batch, (first + row) // job[PIECE],
+                min(job[PIECE], rows - row), batch, (first + row) // job[PIECE], frame, whole,
             )  # fmt: skip
     below = 2 * middle - segment - 1
     high = stages - 1 if segment == middle else barriers[below + 1]
-    backward(network, space, job, high, barriers[below] + 1 if below >= 0 else 0, rank, slab, padded)
+    backward(network, space, job, high, barriers[below] + 1 if below >= 0 else 0, rank, slab, padded, frame)
     if below >= 0:
-        piece_statistics(network, space, job, PIECE_BACKWARD, barriers[below], first, slab, rows)
+        piece_statistics(network, space, job, PIECE_BACKWARD, barriers[below], first, slab, rows, frame)
 
 
 @kernel
-def batch_statistics(network: Network, space: Workspace, job: Int64, segment: int, batch: int) -> None:
+def batch_statistics(network: Network, job: Int64, segment: int, batch: int, frame: Pack) -> None:
     """Put together what the pieces of a batch have left after a segment; one thread for all."""
     middle = network.barriers.size
     what = BATCH_FORWARD if segment < middle else BATCH_BACKWARD
     index = network.barriers[segment if segment < middle else 2 * middle - segment - 1]
-    extend(what, network, space, job, index, 0, job[PIECE], -(-batch // job[PIECE]), batch, True)
+    extend(network.extension[0], frame, what, index, 0, job[PIECE], -(-batch // job[PIECE]), batch, True)

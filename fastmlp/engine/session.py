@@ -12,13 +12,16 @@ from ..kernels.jit import JIT_DISABLED
 from ..kernels.random import shuffle
 from ..losses import Loss
 from ..losses.kinds import PARAMETERS
+from ..losses.table import is_common as is_common_loss
 from ..metrics import METRIC_FIELDS, Metric
-from ..metrics.kinds import FIRST_PARAMETER, LAST_PARAMETER, WEIGHTED
+from ..metrics.kinds import FIRST_PARAMETER, LAST_PARAMETER, R2, WEIGHTED
 from ..optimizers import Optimizer
 from ..optimizers.base import FACTORS
+from ..optimizers.table import is_common as is_common_optimizer
 from ..threads import Team, get_num_threads
 from . import tables as t
 from .epoch import run_steps
+from .extensions import loss_address, metric_address, update_address
 from .feed import NO_ORDER, Feed
 from .pace import Pace
 from .parameters import GROUP, penalties
@@ -62,6 +65,8 @@ class Session:
         )
         self._update = no_update(0)
         self._optimizer: Optimizer | None = None
+        # whether its update is an extension
+        self._extended = False
         self._slots: dict[str, float] = {}
         self._job = np.zeros(t.JOB_FIELDS, np.int64)
         self._metrics: list[tuple[str, Metric, int]] = []
@@ -116,6 +121,7 @@ class Session:
         self._update = self._update._replace(settings=settings)
         optimizer.batches = self.iterations
         self._job[t.OPTIMIZER] = optimizer.kind
+        self._extended = not is_common_optimizer(optimizer, settings)
         self._job[t.CLIPS] = (
             t.BY_VALUE if optimizer.clipvalue is not None
             else t.BY_NORM if optimizer.clipnorm is not None
@@ -201,6 +207,15 @@ class Session:
                 own = self._objective.metric_parameters[row[FIRST_PARAMETER] : row[LAST_PARAMETER]]
                 own[...] = feed.centre(weighted=bool(row[WEIGHTED]))
 
+    def _addresses(self, space: t.Workspace, mode: int) -> None:
+        """Say where the extensions are that a run needs; what is not yet in memory is compiled or loaded."""
+        self.plan.prepare(space)
+        job, whole = self._job, (self.plan.network, space, self._objective, self._update)
+        rare = any(metric.kind >= R2 for _, metric, _ in self._metrics)
+        job[t.LOSS_AT] = t.NOWHERE if is_common_loss(job[t.LOSS_KIND]) else loss_address(whole)
+        job[t.METRICS_AT] = metric_address(whole) if rare else t.NOWHERE
+        job[t.UPDATES_AT] = update_address(whole) if self._extended and mode == t.TRAIN else t.NOWHERE
+
     def _gradients(self, shards: int, threads: int) -> None:
         """Make room for the gradients that a run keeps."""
         size = self.plan.network.parameters.size
@@ -219,7 +234,6 @@ class Session:
         limit: int | None = None,
         steps_a_call: int | None = None,
     ) -> None:
-        self.plan.prepare()
         training = mode != t.EVALUATE
         cut = cut_batch(self.plan, batch_size, training=training)
         size = batch_size if training else cut.block
@@ -249,6 +263,7 @@ class Session:
             space = self._space(cut, size, pieces, team.size, feed, training=training)
             if training:
                 self._gradients(cut.shards, team.size)
+            self._addresses(space, mode)
             while step < steps:
                 stop = min(step + max(1, min(longest, int(SECONDS_A_CALL / seconds_a_step))), steps)
                 first, last = step * size, min(stop * size, feed.rows)

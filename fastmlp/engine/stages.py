@@ -1,10 +1,12 @@
-"""Every stage but a dense one, noise, and constraints: an entry of its own that the engine calls by its address.
+"""Every stage but a dense one, noise, constraints, and activations that are not common: entries of their own.
 
-So only who uses one of them waits for its compilation, and the plain engine stays what it is.
+The engine calls them by their addresses. So only who uses one of them waits for its compilation, and the plain engine
+stays what it is.
 """
 
 import numpy as np
 
+from ..activations import elementwise
 from ..constraints import MAX_NORM, NON_NEG
 from ..kernels.constraint import clip_negative, constrain_norm
 from ..kernels.extension import address_of
@@ -21,10 +23,13 @@ from ..kernels.standardise import (
     standardise_rows,
 )
 from .tables import (
+    ACTIVATION,
+    ACTIVATION_PARAMETER,
     AFFINE,
     BATCH_BACKWARD,
     BATCH_FORWARD,
     BIAS,
+    CAPACITY,
     COLUMNS,
     CONSTRAINT,
     DRAWS,
@@ -71,6 +76,7 @@ from .tables import (
     Int64,
     Network,
     UInt32,
+    Workspace,
 )
 
 
@@ -217,15 +223,10 @@ def constrain(network: Network, index: int, unit_first: int, unit_last: int) -> 
 
 @entry
 def run_stage(
-    what: int,
     network: Network,
-    activations: Float32,
-    slopes: Float32,
-    statistics: Float32,
-    piece_statistics: Float64,
-    words: UInt32,
-    numbers: Int64,
-    capacity: int,
+    space: Workspace,
+    job: Int64,
+    what: int,
     index: int,
     rank: int,
     first: int,
@@ -238,13 +239,7 @@ def run_stage(
     Parameters
     ----------
     what : int
-        One of ``tables``' constants for extensions.
-    activations, slopes, statistics, piece_statistics, words
-        Parts of the workspace.
-    numbers : int64 buffer
-        The job's.
-    capacity : int
-        Rows of a slab.
+        One of ``tables``' constants for extensions of the stages.
     index : int
         The stage, or the variable of a constraint.
     rank : int
@@ -255,34 +250,58 @@ def run_stage(
     training : bool
         Whether a batch's own statistics are used.
     """
+    activations, slopes, statistics, capacity = space.rows, space.slopes, space.statistics, job[CAPACITY]
     if what == STAGE_FORWARD:
         stage_forward(network, activations, statistics, capacity, index, slab, rows, training)
     elif what == STAGE_BACKWARD:
         stage_backward(network, activations, slopes, statistics, capacity, index, slab, rows)
     elif what == STAGE_NOISE:
-        stage_noise(network, activations, slopes, words, numbers, capacity, index, rank, slab, first, rows)
+        stage_noise(network, activations, slopes, space.words, job, capacity, index, rank, slab, first, rows)
     elif what == BATCH_FORWARD:
-        batch_moments(network, statistics, piece_statistics, index, first, slab, rows, numbers[MODE] == TRAIN)
+        batch_moments(network, statistics, space.piece_statistics, index, first, slab, rows, job[MODE] == TRAIN)
     elif what == BATCH_BACKWARD:
-        batch_sums(network, statistics, piece_statistics, index, slab, rows)
+        batch_sums(network, statistics, space.piece_statistics, index, slab, rows)
     elif what == STAGE_CONSTRAINT:
         constrain(network, index, first, first + rows)
     else:
         stage = network.stages[index]
         stride, begin = stage[LEFT_STRIDE], stage[STATISTICS]
         left, out = stage[LEFT] * capacity + slab * stride, stage[OUT] * capacity + slab * stride
-        one = piece_statistics[rank, PIECE_MEAN, begin : begin + stage[COLUMNS]]
-        other = piece_statistics[rank, PIECE_SQUARES, begin : begin + stage[COLUMNS]]
+        one = space.piece_statistics[rank, PIECE_MEAN, begin : begin + stage[COLUMNS]]
+        other = space.piece_statistics[rank, PIECE_SQUARES, begin : begin + stage[COLUMNS]]
         if what == PIECE_FORWARD:
             column_moments(activations, left, stride, rows, one, other)
         else:
             column_sums(slopes, out, activations, out, stride, rows, one, other)
 
 
-def stages_address(network: Network) -> int:
-    """Return the address of :func:`run_stage`, compiled or loaded for these types."""
-    flat, numbers = np.empty(0, np.float32), np.empty(0, np.int64)
-    return address_of(
-        run_stage, 0, network, flat, flat, np.empty((0, 0), np.float32), np.empty((0, 0, 0)), np.empty(0, np.uint32),
-        numbers, 0, 0, 0, 0, 0, 0, False,
+@entry
+def run_activation(
+    network: Network,
+    space: Workspace,
+    job: Int64,
+    what: int,
+    index: int,
+    rank: int,
+    first: int,
+    slab: int,
+    rows: int,
+    training: bool,
+) -> None:
+    """Apply an activation that is not common; the arguments are :func:`run_stage`'s."""
+    stage = network.stages[index]
+    out = stage[OUT] * job[CAPACITY] + slab * stage[OUT_STRIDE]
+    elementwise(
+        stage[ACTIVATION], network.settings[index, ACTIVATION_PARAMETER], space.rows, out,
+        space.slopes, out, rows * stage[OUT_STRIDE], training,
     )  # fmt: skip
+
+
+def stages_address(network: Network, space: Workspace) -> int:
+    """Return the address of :func:`run_stage`, compiled or loaded for these types."""
+    return address_of(run_stage, network, space, np.empty(0, np.int64), 0, 0, 0, 0, 0, 0, False)
+
+
+def activation_address(network: Network, space: Workspace) -> int:
+    """Return the address of :func:`run_activation`, compiled or loaded for these types."""
+    return address_of(run_activation, network, space, np.empty(0, np.int64), 0, 0, 0, 0, 0, 0, False)

@@ -17,12 +17,12 @@ DENSE, COPY, AFFINE, STANDARD_COLUMNS, STANDARD_ROWS, JOIN = range(6)
 # Columns of the stage table. COLUMNS is UNITS padded. LEFT, OUT and SKIP count floats of one row of the workspace: the
 # slab of a tensor begins at LEFT * capacity. KERNEL and BIAS are offsets of two variables, whatever they are to the
 # stage. A dense layer's kernel lies in panels of PANEL_ROWS rows and PANEL_COLUMNS columns in all: those of w, or
-# (NARROW) those of w^T. BACK: something below is trained. STATISTICS: the first column of the batch's statistics, or
-# -1 for moving ones.
+# (NARROW) those of w^T. ACTIVATION_AT is the address of an activation that is not common. BACK: something below is
+# trained. STATISTICS: the first column of the batch's statistics, or -1 for moving ones.
 (
     KIND, INPUTS, UNITS, COLUMNS, LEFT, LEFT_STRIDE, OUT, OUT_STRIDE, KERNEL, PANEL_ROWS, PANEL_COLUMNS, NARROW, BIAS,
-    ACTIVATION, BACK, SKIP, NOISE, NOISE_SEED, STATISTICS, STAGE_FIELDS,
-) = range(20)  # fmt: skip
+    ACTIVATION, ACTIVATION_AT, BACK, SKIP, NOISE, NOISE_SEED, STATISTICS, STAGE_FIELDS,
+) = range(21)  # fmt: skip
 
 # Columns of the stages' float32 settings.
 ACTIVATION_PARAMETER, NOISE_AMOUNT, STAGE_EPSILON, STAGE_MOMENTUM, STAGE_SETTINGS = range(5)
@@ -41,6 +41,10 @@ OF_KERNEL, OF_OFFSET, OF_SCALE = range(3)
 MEAN, VARIANCE, GRADIENT_MEAN, PRODUCT_MEAN, STATISTIC_ROWS = range(5)
 PIECE_MEAN, PIECE_SQUARES, PIECE_STATISTICS = range(3)
 
+# No address.
+NOWHERE = -1
+# What an extension of the update is asked to do.
+UPDATE_FACTORS, UPDATE_GRADIENT, UPDATE_PARAMETERS = range(3)
 # What an extension of the stages is asked to do.
 (
     STAGE_FORWARD, STAGE_BACKWARD, STAGE_NOISE, PIECE_FORWARD, PIECE_BACKWARD, BATCH_FORWARD, BATCH_BACKWARD,
@@ -51,12 +55,12 @@ PIECE_MEAN, PIECE_SQUARES, PIECE_STATISTICS = range(3)
 TRAIN, EVALUATE, GRADIENTS = range(3)
 UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
 
-# The job's numbers.
+# The job's numbers; the last ones are addresses of extensions, or NOWHERE.
 (
     MODE, FIRST_STEP, LAST_STEP, BATCH_SIZE, SAMPLES, ORIGIN, SHUFFLED, ITERATION, LOSS_KIND, LOGITS, TARGET_COLUMNS,
     OPTIMIZER, CLIPS, PENALISED, CONSTRAINED, BLOCK, PIECE, CAPACITY, SHARDS, PACK_ROOM, WORD_ROOM, DRAWS, THREADS,
-    JOB_FIELDS,
-) = range(24)  # fmt: skip
+    LOSS_AT, METRICS_AT, UPDATES_AT, JOB_FIELDS,
+) = range(27)  # fmt: skip
 
 # Running sums of an epoch: losses times rows, rows, 1 after a loss that is not finite; then the metrics'.
 LOSS_SUM, ROW_SUM, DIVERGED, METRIC_SUMS = range(4)
@@ -76,7 +80,7 @@ class Network(NamedTuple):
     stages: Int64  # (stages, STAGE_FIELDS)
     settings: Float32  # (stages, STAGE_SETTINGS)
     barriers: Int64  # the stages that standardise by the batch, in their order
-    extension: Int64  # (1,): the address of what runs all stages but dense ones, or -1
+    extension: Int64  # (1,): the address of what runs all stages but dense ones, or NOWHERE
     variables: Int64  # (variables, VARIABLE_FIELDS)
     penalties: Float32  # (variables, 3): l1, l2, the constraint's limit
     items: Int64  # (items, ITEM_FIELDS)

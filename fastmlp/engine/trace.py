@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.extension import pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry
 from .chain import View
@@ -49,17 +50,16 @@ def trace_stage(network: Network, space: Workspace, job: Int64, index: int, rows
     """
     stage = network.stages[index]
     out, stride, units = stage[OUT] * job[CAPACITY], stage[OUT_STRIDE], stage[UNITS]
-    padded = padded_rows(rows)
-    stage_forward(network, space, job, index, 0, 0, 0, padded, False)
+    padded, frame = padded_rows(rows), pack((network, space, job))
+    stage_forward(network, space, job, index, 0, 0, 0, padded, False, frame)
     compact(space.rows, out, stride, rows, units, z)
     # slopes are not written here
-    activate(network, space.rows, space.rows, job[CAPACITY], index, 0, padded, False)
+    activate(network, space.rows, space.rows, job[CAPACITY], index, 0, padded, False, frame)
     compact(space.rows, out, stride, rows, units, a)
 
 
 def trace(plan: Plan, names: Sequence[str], x: NDArray[Any]) -> list[LayerOutputs]:
     """Return z and a of every layer for checked features (n, K) of any real dtype and layout."""
-    plan.prepare()
     rows = len(x)
     units = plan.network.stages[:, UNITS]
     # of every stage z and a, and of what comes before the first one the inputs
@@ -68,6 +68,7 @@ def trace(plan: Plan, names: Sequence[str], x: NDArray[Any]) -> list[LayerOutput
         made |= {View(index, after): np.empty((rows, width), np.float32) for after in (False, True)}
     capacity = cut_batch(plan, MOST_BLOCKS, training=False).block
     space = prediction_space(plan, capacity)
+    plan.prepare(space)
     job = np.zeros(JOB_FIELDS, np.int64)
     job[CAPACITY] = capacity
     stride = plan.network.stages[0, LEFT_STRIDE]

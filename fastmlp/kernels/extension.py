@@ -3,20 +3,44 @@
 An entry contains everything that it can reach, so a rare feature inside it costs every user seconds of compilation.
 A feature that is called through :func:`call_extension` is an entry of its own instead. With
 ``NUMBA_DISABLE_JIT=1`` an address is a number in a list of Python functions.
+
+Arrays that a feature may need are put in a *pack* once, at the top, and what lies between hands one pointer on. As
+arguments of their own they would burden every function on the way: an array is seven words.
 """
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import typeof
-from numba.core import types
+from numba.core import cgutils, types
 from numba.core.types.misc import unliteral
+from numba.extending import models, register_model
 
 from .jit import JIT_DISABLED
 from .simd import operation
 
+# a pointer from :func:`pack`
+Pack = Any
+
 _functions: list[Callable[..., Any]] = []
+
+
+class PackType(types.Type):
+    """The Numba type of a pointer to packed arguments of some types."""
+
+    def __init__(self, parts: tuple[Any, ...]) -> None:
+        self.parts = parts
+        super().__init__(name=f"Pack{parts}")
+
+
+@register_model(PackType)
+class PackModel(models.PrimitiveModel):  # type: ignore[misc]
+    """An untyped pointer."""
+
+    def __init__(self, manager: Any, pack: PackType) -> None:
+        super().__init__(manager, pack, cgutils.voidptr_t)
 
 
 def address_of(function: Any, *arguments: Any) -> int:
@@ -39,29 +63,75 @@ def address_of(function: Any, *arguments: Any) -> int:
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
 
 
+def _stored(context: Any, builder: Any, given: tuple[Any, ...], kind: Any, value: Any) -> Any:
+    """Pointer to the elements of a tuple, which lie in the frame of the function."""
+    parts = [
+        context.cast(builder, builder.extract_value(value, index), argument, wanted)
+        for index, (argument, wanted) in enumerate(zip(kind.types, given, strict=True))
+    ]
+    packed = context.get_data_packer(given).as_data(builder, parts)
+    room = cgutils.alloca_once(builder, packed.type)
+    builder.store(packed, room)
+    return builder.bitcast(room, cgutils.voidptr_t)
+
+
+def _caller(context: Any, module: Any, shared: tuple[Any, ...], own: tuple[Any, ...]) -> Any:
+    """The function that unpacks arguments and makes the call, apart from the loops of the engine."""
+    name = f"fastmlp_call_{hashlib.sha256(str((shared, own)).encode()).hexdigest()[:16]}"
+    if name in module.globals:
+        return module.globals[name]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64), *[cgutils.voidptr_t] * 2]), name)
+    function.linkage = "linkonce_odr"
+    for attribute in ("cold", "noinline", "nounwind"):
+        function.attributes.add(attribute)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    address, *rooms = function.args
+    values: list[Any] = []
+    for room, given in zip(rooms, (shared, own), strict=True):
+        packer = context.get_data_packer(given)
+        layout = ir.LiteralStructType([context.get_data_type(part) for part in given])
+        values += [value for _, value in packer.load(builder, builder.bitcast(room, layout.as_pointer()))]
+    convention = context.call_conv
+    given = (*shared, *own)
+    target = builder.inttoptr(address, ir.PointerType(convention.get_function_type(types.none, given)))
+    convention.call_function(builder, target, types.none, given, values)
+    builder.ret_void()
+    return function
+
+
 @operation
-def call_extension(_typing: Any, address: Any, arguments: Any) -> Any:
-    """Call the function at ``address`` (from :func:`address_of`) with the elements of a tuple."""
+def pack(_typing: Any, arguments: Any) -> Any:
+    """Return a pointer to the elements of a tuple, which is good until the calling function returns."""
     given = tuple(unliteral(argument) for argument in arguments.types)
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        convention = context.call_conv
-        kind = convention.get_function_type(types.none, given)
-        function = builder.inttoptr(values[0], ir.PointerType(kind))
-        unpacked = [
-            context.cast(builder, builder.extract_value(values[1], index), argument, wanted)
-            for index, (argument, wanted) in enumerate(zip(signature.args[1].types, given, strict=True))
-        ]
-        convention.call_function(builder, function, types.none, given, unpacked)
+        return _stored(context, builder, given, signature.args[0], values[0])
+
+    return PackType(given)(arguments), emit
+
+
+@operation
+def call_extension(_typing: Any, address: Any, packed: Any, arguments: Any) -> Any:
+    """Call the function at ``address`` (from :func:`address_of`) with what was packed, and the elements of a tuple."""
+    given = tuple(unliteral(argument) for argument in arguments.types)
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        room = _stored(context, builder, given, signature.args[2], values[2])
+        builder.call(_caller(context, builder.module, packed.parts, given), [values[0], values[1], room])
         return context.get_dummy_value()
 
-    return types.none(types.int64, arguments), emit
+    return types.none(types.int64, packed, arguments), emit
 
 
-def _call_function(address: int, arguments: tuple[Any, ...]) -> None:
+def _pack_python(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the tuple itself."""
+    return arguments
+
+
+def _call_python(address: int, packed: tuple[Any, ...], arguments: tuple[Any, ...]) -> None:
     """Call the Python function with that number."""
-    _functions[address](*arguments)
+    _functions[address](*packed, *arguments)
 
 
 if JIT_DISABLED:
-    call_extension = _call_function
+    pack, call_extension = _pack_python, _call_python

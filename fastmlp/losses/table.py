@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..kernels.jit import kernel
+from ..kernels.jit import kernel, shape_function
 from ..kernels.softmax import softmax_crossentropy
 from ..names import find
 from .base import ONE, Buffer, Loss, elements
@@ -31,8 +31,8 @@ from .kinds import (
     CATEGORICAL,
     CATEGORICAL_FOCAL,
     CATEGORICAL_FOCAL_LOGITS,
+    CATEGORICAL_LOGITS,
     DIVERGENCE,
-    DIVERGENCE_LOGITS,
     HINGE,
     HUBER,
     LOG_COSH,
@@ -85,6 +85,54 @@ def weighted_total(values: Buffer, weights: Buffer, rows: int, columns: int) -> 
 
 
 @kernel
+def reduced(
+    weights: Buffer, rows: int, columns: int, parts: int, divisor: int, batch: int, values: Buffer, gradient: Buffer
+) -> float:
+    """Return the sum of ``parts`` values a row over ``divisor``, by weights, and scale the gradient accordingly."""
+    inverse = np.float32(1 / (batch * divisor))
+    for row in range(rows if weights.size else 0):
+        for j in range(columns):
+            gradient[row * columns + j] *= weights[row]
+    for i in range(rows * columns):
+        gradient[i] *= inverse
+    return weighted_total(values, weights, rows, parts) / divisor
+
+
+@shape_function
+def is_common(kind: int) -> bool:
+    """Say whether a loss is one of those that the engine has inside."""
+    return kind == SQUARED or kind == BINARY_LOGITS or kind == CATEGORICAL_LOGITS or kind == SPARSE_LOGITS
+
+
+@kernel
+def common_value_and_grad(
+    kind: int,
+    c: np.float32,
+    outputs: Buffer,
+    targets: Buffer,
+    weights: Buffer,
+    rows: int,
+    columns: int,
+    batch: int,
+    values: Buffer,
+    gradient: Buffer,
+) -> float:
+    """:func:`loss_value_and_grad` for the common losses, with one parameter."""
+    if kind == SQUARED:
+        elements(squared, c, outputs, targets, rows, columns, values, gradient)
+    elif kind == BINARY_LOGITS:
+        elements(binary_logits, c, outputs, targets, rows, columns, values, gradient)
+    else:
+        softmax_crossentropy(
+            outputs, 0, columns, targets, kind == SPARSE_LOGITS, c, weights[:0], ONE, rows, columns, values, gradient,
+            0, columns, columns,
+        )  # fmt: skip
+        return reduced(weights, rows, columns, 1, 1, batch, values, gradient)
+    # the mean over the columns too
+    return reduced(weights, rows, columns, columns, columns, batch, values, gradient)
+
+
+@kernel
 def loss_value_and_grad(
     kind: int,
     parameters: Buffer,
@@ -114,12 +162,10 @@ def loss_value_and_grad(
     values : flat buffer
         Scratch of ``rows * (columns + 2)`` elements.
     """
-    # how many values a row has, and what their sum is divided by
-    parts = divisor = columns
     c = parameters[0]
-    if kind == SQUARED:
-        elements(squared, c, outputs, targets, rows, columns, values, gradient)
-    elif kind == ABSOLUTE:
+    if is_common(kind):
+        return common_value_and_grad(kind, c, outputs, targets, weights, rows, columns, batch, values, gradient)
+    if kind == ABSOLUTE:
         elements(absolute, c, outputs, targets, rows, columns, values, gradient)
     elif kind == HUBER:
         elements(huber, c, outputs, targets, rows, columns, values, gradient)
@@ -133,36 +179,25 @@ def loss_value_and_grad(
         elements(hinge, c, outputs, targets, rows, columns, values, gradient)
     elif kind == BINARY:
         elements(binary, c, outputs, targets, rows, columns, values, gradient)
-    elif kind == BINARY_LOGITS:
-        elements(binary_logits, c, outputs, targets, rows, columns, values, gradient)
     elif kind == BINARY_FOCAL or kind == BINARY_FOCAL_LOGITS:
         logits = kind == BINARY_FOCAL_LOGITS
         binary_focal(parameters, logits, outputs, targets, rows, columns, values, gradient)
     elif kind == DIVERGENCE:
-        divisor = 1
         elements(divergence, c, outputs, targets, rows, columns, values, gradient)
+        return reduced(weights, rows, columns, columns, 1, batch, values, gradient)
     else:
-        parts = divisor = 1
         if kind == CATEGORICAL or kind == SPARSE or kind == CATEGORICAL_FOCAL:
             categorical(parameters, kind == SPARSE, outputs, targets, rows, columns, values, gradient)
         elif kind == CATEGORICAL_FOCAL_LOGITS:
             categorical_focal_logits(parameters, outputs, targets, rows, columns, values, gradient)
         else:
             softmax_crossentropy(
-                outputs, 0, columns, targets, kind == SPARSE_LOGITS, c, weights[:0], ONE, rows,
-                columns, values, gradient, 0, columns, columns,
+                outputs, 0, columns, targets, False, c, weights[:0], ONE, rows, columns, values, gradient, 0, columns,
+                columns,
             )  # fmt: skip
-            if kind == DIVERGENCE_LOGITS:
-                add_entropy(targets, rows, columns, values)
-
-    # the mean over the batch, and of most elementwise losses over the columns too
-    inverse = np.float32(1 / (batch * divisor))
-    for row in range(rows if weights.size else 0):
-        for j in range(columns):
-            gradient[row * columns + j] *= weights[row]
-    for i in range(rows * columns):
-        gradient[i] *= inverse
-    return weighted_total(values, weights, rows, parts) / divisor
+            add_entropy(targets, rows, columns, values)
+        return reduced(weights, rows, columns, 1, 1, batch, values, gradient)
+    return reduced(weights, rows, columns, columns, columns, batch, values, gradient)
 
 
 ALIASES = {

@@ -25,7 +25,7 @@ from .regression import (
     R2Score,
     RootMeanSquaredError,
 )
-from .table import ALIASES, TABLE, check, keys, metric_updates, resolve
+from .table import ALIASES, TABLE, check, keys, resolve
 
 __all__ = [
     "ALIASES",
@@ -51,7 +51,6 @@ __all__ = [
     "confusion_matrix",
     "keys",
     "mean_squared_error",
-    "metric_updates",
     "resolve",
     "root_mean_squared_error",
 ]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import unknown_name
 from ..kernels.jit import kernel
@@ -23,17 +22,11 @@ from .kinds import (
     ABSOLUTE,
     BINARY,
     CATEGORICAL,
-    COUNTS,
-    FIRST_PARAMETER,
-    FIRST_SUM,
-    KIND,
-    LAST_PARAMETER,
     PERCENTAGE,
     R2,
     SPARSE,
     SPARSE_TOP_K,
     SQUARED,
-    WEIGHTED,
 )
 from .regression import (
     MeanAbsoluteError,
@@ -72,30 +65,22 @@ def metric_update(
     sums : flat float64 buffer
         The sums begin at ``first``; most metrics have two, total and count.
     """
-    sparse, argmax = kind == SPARSE or kind == SPARSE_TOP_K, kind == CATEGORICAL or kind == SPARSE
-    labels = 1 if sparse else columns
+    if kind < R2:
+        common_update(kind, parameters[0], outputs, targets, weights, rows, columns, sums, first)
+        return
     for row in range(rows):
         weight = np.float64(weights[row] if weights.size else 1)
-        p, y = outputs[row * columns : (row + 1) * columns], targets[row * labels : (row + 1) * labels]
+        p, y = outputs[row * columns : (row + 1) * columns], targets[row * columns : (row + 1) * columns]
         if kind == R2:
             variations(parameters, p, y, weight, sums, first)
-        elif kind == COUNTS:
-            counts(parameters, p, y, weight, sums, first)
         else:
-            parts = columns
-            if kind == BINARY or kind == SQUARED or kind == ABSOLUTE or kind == PERCENTAGE:
-                part = row_total(kind, parameters[0], p, y)
-            else:
-                parts = 1
-                part = np.float64(top_k_hit(sparse, argmax, int(parameters[0]), p, y))
-            sums[first] += weight * part
-            sums[first + 1] += weight * parts
+            counts(parameters, p, y, weight, sums, first)
 
 
 @kernel
-def metric_updates(
-    metrics: NDArray[np.int64],
-    parameters: Sums,
+def common_update(
+    kind: int,
+    parameter: float,
     outputs: Buffer,
     targets: Buffer,
     weights: Buffer,
@@ -104,13 +89,19 @@ def metric_updates(
     sums: Sums,
     first: int,
 ) -> None:
-    """Add a batch to the sums of all metrics in a table of (metrics, ``METRIC_FIELDS``)."""
-    for index in range(metrics.shape[0]):
-        metric = metrics[index]
-        metric_update(
-            metric[KIND], parameters[metric[FIRST_PARAMETER] : metric[LAST_PARAMETER]], outputs, targets,
-            weights if metric[WEIGHTED] else weights[:0], rows, columns, sums, first + metric[FIRST_SUM],
-        )  # fmt: skip
+    """:func:`metric_update` for metrics of one parameter and two sums, which the engine has inside."""
+    sparse, argmax = kind == SPARSE or kind == SPARSE_TOP_K, kind == CATEGORICAL or kind == SPARSE
+    alone = kind == BINARY or kind == SQUARED or kind == ABSOLUTE or kind == PERCENTAGE
+    labels, parts = 1 if sparse else columns, columns if alone else 1
+    for row in range(rows):
+        weight = np.float64(weights[row] if weights.size else 1)
+        p, y = outputs[row * columns : (row + 1) * columns], targets[row * labels : (row + 1) * labels]
+        if alone:
+            part = row_total(kind, parameter, p, y)
+        else:
+            part = np.float64(top_k_hit(sparse, argmax, int(parameter), p, y))
+        sums[first] += weight * part
+        sums[first + 1] += weight * parts
 
 
 ACCURACIES = ("accuracy", "acc")

@@ -68,19 +68,32 @@ def step_factors(kind: int, settings: Settings, batch: int, factors: Buffer) -> 
     if schedule != CONSTANT:
         # Keras counts batches here, even where several make an update
         rate = scheduled_rate(int(schedule), settings[SETTINGS:], float(batch - 1))
+    common_factors(kind, settings, rate, update, factors)
+    factors[BATCHES] = batches
+    factors[REST_OF_AVERAGE] = 1.0 if update == 1 else settings[AVERAGE_REST]
+    factors[OVERWRITE] = every > 0 and update % every == 0
+    if kind == NADAM_KIND:
+        nadam_factors(settings, rate, update, factors)
+
+
+@kernel
+def common_factors(kind: int, settings: Settings, rate: float, update: int, factors: Buffer) -> None:
+    """:func:`step_factors` for the common optimizers, with a rate that stands and no accumulation."""
     factors[RATE] = rate
     factors[DECAY] = rate * settings[WEIGHT_DECAY]
     factors[FIRST] = settings[MOMENTUM]
     factors[REST] = 1 - settings[SECOND]
     factors[SMALL] = settings[EPSILON]
     factors[OPTION] = settings[VARIANT]
-    factors[BATCHES] = batches
-    factors[REST_OF_AVERAGE] = 1.0 if update == 1 else settings[AVERAGE_REST]
-    factors[OVERWRITE] = every > 0 and update % every == 0
+    factors[BATCHES] = 1
     if kind == ADAM_KIND:
         adam_factors(settings, rate, update, factors)
-    elif kind == NADAM_KIND:
-        nadam_factors(settings, rate, update, factors)
+
+
+def is_common(optimizer: Optimizer, settings: Settings) -> bool:
+    """Say whether the engine has inside all that an optimizer with these settings needs."""
+    simple = settings[SCHEDULE] == CONSTANT and settings[BATCHES_AN_UPDATE] == 1 and not optimizer.use_ema
+    return bool(simple and optimizer.kind in (SGD.kind, ADAM_KIND, RMSPROP_KIND))
 
 
 @kernel
@@ -100,7 +113,6 @@ def optimizer_step(
     """
     size = parameters.size
     decay, rate, small = factors[DECAY], factors[RATE], factors[SMALL]
-    option = factors[OPTION] != ZERO
     # views, because an index that might be negative keeps a loop from being vectorised
     w, g = parameters[at : at + count], gradients[first : first + count]
     slot_0 = slots[at : at + count]
@@ -109,18 +121,44 @@ def optimizer_step(
     if decay != ZERO:
         for i in range(count):
             w[i] -= w[i] * decay
-    if kind == ADAM_KIND:
-        adam_step(w, g, slot_0, slot_1, slot_2, rate, factors[FIRST], factors[REST], small, option)
-    elif kind == RMSPROP_KIND:
-        rmsprop_step(w, g, slot_0, slot_1, slot_2, rate, factors[REST], factors[FIRST], small, option)
-    elif kind == ADAGRAD_KIND:
+    if kind == ADAGRAD_KIND:
         adagrad_step(w, g, slot_0, rate, small)
     elif kind == NADAM_KIND:
         nadam_step(w, g, slot_0, slot_1, rate, factors[GRADIENT_RATE], factors[FIRST], factors[REST], small)
     elif kind == LION_KIND:
         lion_step(w, g, slot_0, rate, factors[FIRST], factors[REST])
     else:
+        common_step(kind, factors, w, g, slot_0, slot_1, slot_2)
+
+
+@kernel
+def common_step(
+    kind: int, factors: Buffer, w: Buffer, g: Buffer, slot_0: Buffer, slot_1: Buffer, slot_2: Buffer
+) -> None:
+    """A step of the optimizers that the engine has inside: views of a range, after weight decay."""
+    rate, small, option = factors[RATE], factors[SMALL], factors[OPTION] != ZERO
+    if kind == ADAM_KIND:
+        adam_step(w, g, slot_0, slot_1, slot_2, rate, factors[FIRST], factors[REST], small, option)
+    elif kind == RMSPROP_KIND:
+        rmsprop_step(w, g, slot_0, slot_1, slot_2, rate, factors[REST], factors[FIRST], small, option)
+    else:
         sgd_step(w, g, slot_0, rate, factors[FIRST], option)
+
+
+@kernel
+def common_optimizer_step(
+    kind: int, factors: Buffer, parameters: Buffer, at: int, gradients: Buffer, first: int, slots: Buffer, count: int
+) -> None:
+    """:func:`optimizer_step` for the common optimizers."""
+    size, decay = parameters.size, factors[DECAY]
+    w, g = parameters[at : at + count], gradients[first : first + count]
+    if decay != ZERO:
+        for i in range(count):
+            w[i] -= w[i] * decay
+    common_step(
+        kind, factors, w, g, slots[at : at + count], slots[size + at : size + at + count],
+        slots[2 * size + at : 2 * size + at + count],
+    )  # fmt: skip
 
 
 def get(identifier: str | Optimizer | LBFGS) -> Optimizer | LBFGS:

@@ -1,0 +1,108 @@
+"""Losses, metrics and updates that few models need, each an entry of its own.
+
+The engine calls them by their addresses, with everything it has at hand (a pack) and a few numbers, so that only who
+uses one waits for its compilation.
+"""
+
+import numpy as np
+
+from ..kernels.extension import address_of
+from ..kernels.jit import entry
+from ..losses.table import loss_value_and_grad
+from ..metrics.kinds import FIRST_PARAMETER, FIRST_SUM, KIND, LAST_PARAMETER, WEIGHTED
+from ..metrics.table import metric_update
+from ..optimizers.averages import average_step
+from ..optimizers.base import BATCHES
+from ..optimizers.gradients import accumulate
+from ..optimizers.table import optimizer_step, step_factors
+from .rows import rooms
+from .tables import (
+    ITERATION,
+    LOGITS,
+    LOSS_KIND,
+    OPTIMIZER,
+    PIECE_LOSS,
+    PIECE_METRICS,
+    UNITS,
+    UPDATE_FACTORS,
+    UPDATE_GRADIENT,
+    Int64,
+    Network,
+    Objective,
+    Update,
+    Workspace,
+)
+
+
+@entry
+def run_loss(
+    network: Network, space: Workspace, objective: Objective, update: Update, job: Int64, rank: int, rows: int,
+    batch: int, piece: int,
+) -> None:  # fmt: skip
+    """Loss and gradient of a piece of rows; the loss goes to its place among the sums of the piece."""
+    units = network.stages[network.stages.shape[0] - 1, UNITS]
+    outputs, predictions, targets, weights, values, gradient = rooms(space, job, rank, rows, units)
+    space.sums[piece, PIECE_LOSS] = loss_value_and_grad(
+        job[LOSS_KIND], objective.loss_parameters, outputs if job[LOGITS] else predictions, targets, weights, rows,
+        units, batch, values, gradient,
+    )  # fmt: skip
+
+
+@entry
+def run_metric(
+    network: Network, space: Workspace, objective: Objective, update: Update, job: Int64, index: int, rank: int,
+    rows: int, piece: int,
+) -> None:  # fmt: skip
+    """Add a piece of rows to the sums of one metric."""
+    units = network.stages[network.stages.shape[0] - 1, UNITS]
+    _, predictions, targets, weights, _, _ = rooms(space, job, rank, rows, units)
+    metric = objective.metrics[index]
+    parameters = objective.metric_parameters[metric[FIRST_PARAMETER] : metric[LAST_PARAMETER]]
+    metric_update(
+        metric[KIND], parameters, predictions, targets,
+        weights if metric[WEIGHTED] else weights[:0], rows, units, space.sums[piece], PIECE_METRICS + metric[FIRST_SUM],
+    )  # fmt: skip
+
+
+@entry
+def run_update(
+    network: Network, space: Workspace, objective: Objective, update: Update, job: Int64, what: int, at: int,
+    first: int, count: int,
+) -> None:  # fmt: skip
+    """Do one thing for an optimizer that is not common, or has a schedule, averages or accumulated gradients.
+
+    Parameters
+    ----------
+    what : int
+        ``UPDATE_FACTORS``: the factors of the present step. ``UPDATE_GRADIENT``: accumulate ``count`` gradients from
+        ``first``, of the parameters from ``at``. Else change these parameters.
+    """
+    if what == UPDATE_FACTORS:
+        step_factors(job[OPTIMIZER], update.settings, job[ITERATION], update.factors)
+    elif what == UPDATE_GRADIENT:
+        accumulate(update.gradients, first, update.accumulated, at, count, update.factors[BATCHES])
+    else:
+        parameters = network.parameters
+        if update.factors[BATCHES] != 0:
+            optimizer_step(job[OPTIMIZER], update.factors, parameters, at, update.gradients, first, update.slots, count)
+        # a batch whose gradients are only accumulated counts for the averages, as in Keras
+        if update.averages.size:
+            average_step(parameters, update.averages, at, count, update.factors)
+
+
+Whole = tuple[Network, Workspace, Objective, Update]
+
+
+def loss_address(whole: Whole) -> int:
+    """Return the address of :func:`run_loss`, compiled or loaded for these types."""
+    return address_of(run_loss, *whole, np.empty(0, np.int64), 0, 0, 0, 0)
+
+
+def metric_address(whole: Whole) -> int:
+    """Return the address of :func:`run_metric`, compiled or loaded for these types."""
+    return address_of(run_metric, *whole, np.empty(0, np.int64), 0, 0, 0, 0)
+
+
+def update_address(whole: Whole) -> int:
+    """Return the address of :func:`run_update`, compiled or loaded for these types."""
+    return address_of(run_update, *whole, np.empty(0, np.int64), 0, 0, 0, 0)
