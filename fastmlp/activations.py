@@ -7,7 +7,8 @@ the function's parameter: it may use whichever is cheaper.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from .errors import check_flag, finite_number
 from .kernels import vmath
+from .kernels.callback import Callback, activation_callback, call_activation
 from .kernels.jit import kernel, scalar, shape_function
 from .kernels.softmax import softmax_forward
 from .names import find
@@ -27,8 +29,8 @@ ZERO, HALF, ONE, TWO, SIX = (np.float32(value) for value in (0, 0.5, 1, 2, 6))
 # The first four are the common ones, which the engine has inside.
 (
     LINEAR, SIGMOID, TANH, RELU, ELU_KIND, SOFTPLUS, SOFTMAX, LEAKY_RELU, GELU_EXACT, GELU_TANH, SILU, SOFTSIGN,
-    HARD_SIGMOID, EXPONENTIAL, MISH, SELU_KIND,
-) = range(16)  # fmt: skip
+    HARD_SIGMOID, EXPONENTIAL, MISH, SELU_KIND, CUSTOM,
+) = range(17)  # fmt: skip
 
 
 @scalar
@@ -329,6 +331,12 @@ def elementwise(
         common_elementwise(kind, p, z, first, slopes, slope_first, count, training)
 
 
+@kernel
+def custom(address: int, z: Buffer, slopes: Buffer, first: int, count: int, training: bool) -> None:
+    """:func:`elementwise` by the function at ``address``, for :class:`Custom`."""
+    call_activation(address, z, slopes, first, count, training)
+
+
 @shape_function
 def is_common(kind: int) -> bool:
     """Say whether an activation is one of the common kinds."""
@@ -527,6 +535,53 @@ class Mish(Activation):
 
     kind = MISH
     name = "mish"
+
+
+@dataclass(frozen=True)
+class Custom(Activation):
+    """Any function, as a pair of functions of one number.
+
+    Parameters
+    ----------
+    value : callable
+        ``value(z) -> a``, jitted by Numba or such that Numba can jit it.
+    slope : callable
+        ``slope(z, a) -> da / dz``, likewise; ``a`` is the value at ``z``.
+    name : str
+        What it is called.
+
+    Examples
+    --------
+    >>> square = Custom(lambda z: z * z, lambda z, a: 2 * z, name="square")
+    >>> square([1.0, -3.0])
+    array([1., 9.], dtype=float32)
+    """
+
+    kind = CUSTOM
+    value: Callable[..., Any] | None = None
+    slope: Callable[..., Any] | None = None
+    name: str = field(default="custom", kw_only=True)  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        for argument, function in (("value", self.value), ("slope", self.slope)):
+            if not callable(function):
+                raise TypeError(f"{argument} must be a function of numbers, got {function!r}")
+        if not isinstance(self.name, str) or not self.name:
+            raise TypeError(f"name must be a text that is not empty, got {self.name!r}")
+
+    @cached_property
+    def callback(self) -> Callback:
+        """The functions as the compiled loop calls them."""
+        assert self.value is not None
+        assert self.slope is not None
+        return activation_callback(self.value, self.slope)
+
+    def __call__(self, z: Any) -> NDArray[np.float32]:
+        """Apply the function to an array; see :meth:`Activation.__call__`."""
+        values: NDArray[np.float32] = np.array(z, np.float32, ndmin=1, order="C")
+        flat = values.reshape(-1)
+        custom(self.callback.address, flat, flat, 0, flat.size, False)
+        return values.reshape(np.shape(z))
 
 
 TABLE: dict[str, type[Activation]] = {

@@ -13,6 +13,7 @@ from .engine.feed import Feed
 from .engine.session import Session
 from .errors import TrainingDivergedError, check_count
 from .hooks import Logs, overrides
+from .losses import Custom, Loss
 from .optimizers.lbfgs import LBFGS, Minimization
 from .optimizers.line_search import Point
 
@@ -191,8 +192,16 @@ class FullBatchRun(Run):
         return logs
 
 
-def class_weights(class_weight: Any, targets: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+def class_weights(
+    class_weight: Any, targets: NDArray[np.float32], weights: NDArray[np.float32], loss: Loss
+) -> NDArray[np.float32]:
     """Return the rows' weights times those of their classes."""
+    if isinstance(loss, Custom) and (weights.size or class_weight is not None):
+        argument = "class_weight" if class_weight is not None else "sample_weight"
+        raise ValueError(
+            f"{argument} cannot be used with a loss of one's own, which gets the whole batch and returns one number; "
+            "hand the weights over as a further column of y"
+        )
     if class_weight is None:
         return weights
     if not isinstance(class_weight, Mapping):

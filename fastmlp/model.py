@@ -399,7 +399,7 @@ class Sequential:
                 )
             validation = Feed(features[kept:], targets[kept:], weights[kept:])
             features, targets, weights = features[:kept], targets[:kept], weights[:kept]
-        weights = class_weights(class_weight, targets, weights)
+        weights = class_weights(class_weight, targets, weights, loss)
         asked = chosen_batch(batch_size, len(features))
         validated = asked if validation_batch_size is None else validation_batch_size
         whole = isinstance(optimizer, optimizers.LBFGS)
@@ -457,7 +457,7 @@ class Sequential:
         if isinstance(optimizer, optimizers.LBFGS):
             raise ValueError("LBFGS trains on whole data sets by fit; train_on_batch needs an optimizer such as 'adam'")
         features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
-        weights = class_weights(class_weight, targets, weights)
+        weights = class_weights(class_weight, targets, weights, loss)
         session = self._ready()
         self._set_objective(session, loss)
         session.set_optimizer(optimizer)
@@ -490,7 +490,7 @@ class Sequential:
             raise ValueError("the model has no layers: add at least one Dense")
         shape = features.shape[1:]
         targets = check_y(y, len(features), self._output_shape(shape)[-1], loss)
-        weights = check_sample_weight(sample_weight, len(features))
+        weights = class_weights(None, targets, check_sample_weight(sample_weight, len(features)), loss)
         self._ready(shape)
         return flat(features), targets, weights
 
@@ -620,7 +620,7 @@ class Sequential:
         """
         _, loss = self._compiled()
         features, targets, weights = self._checked(x, y, sample_weight, loss, "compute gradients of")
-        weights = class_weights(class_weight, targets, weights)
+        weights = class_weights(class_weight, targets, weights, loss)
         session = self._ready()
         with session.aside():
             self._set_objective(session, loss)
@@ -656,7 +656,9 @@ class Sequential:
         found = self.gradients(x, y, sample_weight, class_weight)
         _, loss = self._compiled()
         features, targets, weights = self._checked(x, y, sample_weight, loss, "compute gradients of")
-        feed = Feed(np.ascontiguousarray(features, np.float32), targets, class_weights(class_weight, targets, weights))
+        feed = Feed(
+            np.ascontiguousarray(features, np.float32), targets, class_weights(class_weight, targets, weights, loss)
+        )
         session = self._ready()
         here = session.plan.network.parameters
         # the model's own weights stay where they are

@@ -6,6 +6,7 @@ uses one waits for its compilation.
 
 import numpy as np
 
+from ..kernels.callback import call_loss
 from ..kernels.extension import address_of
 from ..kernels.jit import entry
 from ..losses.table import loss_value_and_grad
@@ -19,10 +20,12 @@ from .rows import rooms
 from .tables import (
     ITERATION,
     LOGITS,
+    LOSS_CALLBACK,
     LOSS_KIND,
     OPTIMIZER,
     PIECE_LOSS,
     PIECE_METRICS,
+    TARGET_COLUMNS,
     UNITS,
     UPDATE_FACTORS,
     UPDATE_GRADIENT,
@@ -46,6 +49,22 @@ def run_loss(
         job[LOSS_KIND], objective.loss_parameters, outputs if job[LOGITS] else predictions, targets, weights, rows,
         units, batch, values, gradient,
     )  # fmt: skip
+
+
+@entry
+def run_custom_loss(
+    network: Network, space: Workspace, objective: Objective, update: Update, job: Int64, rank: int, rows: int,
+    batch: int, piece: int,
+) -> None:  # fmt: skip
+    """:func:`run_loss` for a user's function over a whole batch."""
+    units = network.stages[network.stages.shape[0] - 1, UNITS]
+    outputs, predictions, targets, _, _, gradient = rooms(space, job, rank, rows, units)
+    # what is not written shows
+    gradient[:] = np.nan
+    value = call_loss(
+        job[LOSS_CALLBACK], targets, outputs if job[LOGITS] else predictions, gradient, rows, job[TARGET_COLUMNS], units
+    )
+    space.sums[piece, PIECE_LOSS] = value * rows
 
 
 @entry
@@ -96,6 +115,11 @@ Whole = tuple[Network, Workspace, Objective, Update]
 def loss_address(whole: Whole) -> int:
     """Return the address of :func:`run_loss`, compiled or loaded for these types."""
     return address_of(run_loss, *whole, np.empty(0, np.int64), 0, 0, 0, 0)
+
+
+def custom_loss_address(whole: Whole) -> int:
+    """Return the address of :func:`run_custom_loss`, compiled or loaded for these types."""
+    return address_of(run_custom_loss, *whole, np.empty(0, np.int64), 0, 0, 0, 0)
 
 
 def metric_address(whole: Whole) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..activations import is_common
+from ..activations import Custom, is_common
 from ..kernels.gemm import PANEL, TALL_ROWS, leading_dimension, padded_columns, padded_rows
 from ..kernels.narrow import is_narrow
 from ..layers import Weight
@@ -139,6 +139,9 @@ class Plan:
         for row in stages:
             if row[t.ACTIVATION_AT] == t.NOWHERE and not is_common(int(row[t.ACTIVATION])):
                 row[t.ACTIVATION_AT] = activation_address(network, space)
+        for row, stage in zip(stages, self.stages, strict=True):
+            if isinstance(stage.activation, Custom):
+                row[t.CALLBACK] = stage.activation.callback.address
 
     @property
     def constrained(self) -> bool:

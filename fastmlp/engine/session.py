@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.callback import Callback
 from ..kernels.jit import JIT_DISABLED
 from ..kernels.random import shuffle
-from ..losses import Loss
+from ..losses import Custom, Loss
 from ..losses.kinds import PARAMETERS
 from ..losses.table import is_common as is_common_loss
 from ..metrics import METRIC_FIELDS, Metric
@@ -21,7 +22,7 @@ from ..optimizers.table import is_common as is_common_optimizer
 from ..threads import Team, get_num_threads
 from . import tables as t
 from .epoch import run_steps
-from .extensions import loss_address, metric_address, update_address
+from .extensions import custom_loss_address, loss_address, metric_address, update_address
 from .feed import NO_ORDER, Feed
 from .pace import Pace
 from .parameters import GROUP, penalties
@@ -65,7 +66,9 @@ class Session:
         )
         self._update = no_update(0)
         self._optimizer: Optimizer | None = None
-        # whether its update is an extension
+        # a loss of the user's
+        self._callback: Callback | None = None
+        # whether the optimizer's update is an extension
         self._extended = False
         self._slots: dict[str, float] = {}
         self._job = np.zeros(t.JOB_FIELDS, np.int64)
@@ -104,6 +107,7 @@ class Session:
         )  # fmt: skip
         self._job[t.LOSS_KIND] = loss.compiled_kind(logits)
         self._job[t.LOGITS] = logits
+        self._callback = loss.callback() if isinstance(loss, Custom) else None
         self._job[t.PENALISED] = bool(self.plan.network.penalties.any())
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
@@ -212,7 +216,10 @@ class Session:
         self.plan.prepare(space)
         job, whole = self._job, (self.plan.network, space, self._objective, self._update)
         rare = any(metric.kind >= R2 for _, metric, _ in self._metrics)
-        job[t.LOSS_AT] = t.NOWHERE if is_common_loss(job[t.LOSS_KIND]) else loss_address(whole)
+        if self._callback is not None:
+            job[t.LOSS_AT], job[t.LOSS_CALLBACK] = custom_loss_address(whole), self._callback.address
+        else:
+            job[t.LOSS_AT] = t.NOWHERE if is_common_loss(job[t.LOSS_KIND]) else loss_address(whole)
         job[t.METRICS_AT] = metric_address(whole) if rare else t.NOWHERE
         job[t.UPDATES_AT] = update_address(whole) if self._extended and mode == t.TRAIN else t.NOWHERE
 
@@ -235,7 +242,7 @@ class Session:
         steps_a_call: int | None = None,
     ) -> None:
         training = mode != t.EVALUATE
-        cut = cut_batch(self.plan, batch_size, training=training)
+        cut = cut_batch(self.plan, batch_size, training=training, whole=self._callback is not None)
         size = batch_size if training else cut.block
         steps = -(-feed.rows // size)
         if limit is not None:
@@ -310,6 +317,8 @@ class Session:
         if threads > 1:
             team.help(run_steps, (*arguments, True), threads - 1)
         run_steps(*arguments, False)
+        if self._callback is not None:
+            self._callback.raise_error()
 
     def results(self) -> dict[str, float]:
         """Return the loss and the metrics of the rows so far."""

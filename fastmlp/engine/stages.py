@@ -6,7 +6,7 @@ stays what it is.
 
 import numpy as np
 
-from ..activations import elementwise
+from ..activations import CUSTOM, custom, elementwise
 from ..constraints import MAX_NORM, NON_NEG
 from ..kernels.constraint import clip_negative, constrain_norm
 from ..kernels.extension import address_of
@@ -29,6 +29,7 @@ from .tables import (
     BATCH_BACKWARD,
     BATCH_FORWARD,
     BIAS,
+    CALLBACK,
     CAPACITY,
     COLUMNS,
     CONSTRAINT,
@@ -291,6 +292,9 @@ def run_activation(
     """Apply an activation that is not common; the arguments are :func:`run_stage`'s."""
     stage = network.stages[index]
     out = stage[OUT] * job[CAPACITY] + slab * stage[OUT_STRIDE]
+    if stage[ACTIVATION] == CUSTOM:
+        custom(stage[CALLBACK], space.rows, space.slopes, out, rows * stage[OUT_STRIDE], training)
+        return
     elementwise(
         stage[ACTIVATION], network.settings[index, ACTIVATION_PARAMETER], space.rows, out,
         space.slopes, out, rows * stage[OUT_STRIDE], training,

@@ -17,12 +17,13 @@ DENSE, COPY, AFFINE, STANDARD_COLUMNS, STANDARD_ROWS, JOIN = range(6)
 # Columns of the stage table. COLUMNS is UNITS padded. LEFT, OUT and SKIP count floats of one row of the workspace: the
 # slab of a tensor begins at LEFT * capacity. KERNEL and BIAS are offsets of two variables, whatever they are to the
 # stage. A dense layer's kernel lies in panels of PANEL_ROWS rows and PANEL_COLUMNS columns in all: those of w, or
-# (NARROW) those of w^T. ACTIVATION_AT is the address of an activation that is not common. BACK: something below is
+# (NARROW) those of w^T. ACTIVATION_AT is the address of what runs an activation that is not common, CALLBACK that of a
+# user's function. BACK: something below is
 # trained. STATISTICS: the first column of the batch's statistics, or -1 for moving ones.
 (
     KIND, INPUTS, UNITS, COLUMNS, LEFT, LEFT_STRIDE, OUT, OUT_STRIDE, KERNEL, PANEL_ROWS, PANEL_COLUMNS, NARROW, BIAS,
-    ACTIVATION, ACTIVATION_AT, BACK, SKIP, NOISE, NOISE_SEED, STATISTICS, STAGE_FIELDS,
-) = range(21)  # fmt: skip
+    ACTIVATION, ACTIVATION_AT, CALLBACK, BACK, SKIP, NOISE, NOISE_SEED, STATISTICS, STAGE_FIELDS,
+) = range(22)  # fmt: skip
 
 # Columns of the stages' float32 settings.
 ACTIVATION_PARAMETER, NOISE_AMOUNT, STAGE_EPSILON, STAGE_MOMENTUM, STAGE_SETTINGS = range(5)
@@ -59,8 +60,8 @@ UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
 (
     MODE, FIRST_STEP, LAST_STEP, BATCH_SIZE, SAMPLES, ORIGIN, SHUFFLED, ITERATION, LOSS_KIND, LOGITS, TARGET_COLUMNS,
     OPTIMIZER, CLIPS, PENALISED, CONSTRAINED, BLOCK, PIECE, CAPACITY, SHARDS, PACK_ROOM, WORD_ROOM, DRAWS, THREADS,
-    LOSS_AT, METRICS_AT, UPDATES_AT, JOB_FIELDS,
-) = range(27)  # fmt: skip
+    LOSS_AT, LOSS_CALLBACK, METRICS_AT, UPDATES_AT, JOB_FIELDS,
+) = range(28)  # fmt: skip
 
 # Running sums of an epoch: losses times rows, rows, 1 after a loss that is not finite; then the metrics'.
 LOSS_SUM, ROW_SUM, DIVERGED, METRIC_SUMS = range(4)

@@ -43,8 +43,11 @@ class Cut:
     shards: int
 
 
-def cut_batch(plan: Plan, batch: int, *, training: bool) -> Cut:
-    """Return the cut for batches of up to ``batch`` rows."""
+def cut_batch(plan: Plan, batch: int, *, training: bool, whole: bool = False) -> Cut:
+    """Return the cut for batches of up to ``batch`` rows; ``whole``: a loss sees all of them at once."""
+    if training and whole:
+        piece = _up(batch, SMALLEST_PIECE)
+        return Cut(piece, piece, 0)
     row_bytes = 4 * plan.row_floats * (2 if training else 1)
     parameters = plan.network.parameters.size
     rows = BLOCK_BYTES // row_bytes

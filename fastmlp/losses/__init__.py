@@ -9,6 +9,7 @@ rows, as for the focal ones), its class, a number in ``kinds``, and in ``table``
 from .base import Loss
 from .binary import BinaryCrossentropy, BinaryFocalCrossentropy
 from .categorical import CategoricalCrossentropy, CategoricalFocalCrossentropy, SparseCategoricalCrossentropy
+from .custom import Custom
 from .divergence import KLDivergence
 from .hinge import Hinge
 from .kinds import CATEGORICAL_LOGITS, SMOOTHING, SPARSE_LOGITS
@@ -25,6 +26,7 @@ __all__ = [
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
+    "Custom",
     "Hinge",
     "Huber",
     "KLDivergence",

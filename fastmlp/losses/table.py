@@ -1,7 +1,11 @@
 """The table of losses: which code belongs to which number, and which class to which name."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
+from ..kernels.callback import is_jitted
 from ..kernels.jit import kernel, shape_function
 from ..kernels.softmax import softmax_crossentropy
 from ..names import find
@@ -20,6 +24,7 @@ from .categorical import (
     categorical,
     categorical_focal_logits,
 )
+from .custom import Custom
 from .divergence import KLDivergence, add_entropy, divergence
 from .hinge import Hinge, hinge
 from .kinds import (
@@ -222,8 +227,13 @@ TABLE: dict[str, type[Loss]] = {
 }  # fmt: skip
 
 
-def get(identifier: str | Loss) -> Loss:
-    """Return the loss that a name or an instance stands for.
+def is_function(thing: object) -> bool:
+    """Say whether something is a function of a user's, jitted or not, and none of those that losses are named after."""
+    return getattr(thing, "__name__", "") not in TABLE or is_jitted(thing)
+
+
+def get(identifier: str | Loss | Callable[..., Any]) -> Loss:
+    """Return the loss that a name, an instance or a function (see :class:`Custom`) stands for.
 
     Raises
     ------
@@ -232,4 +242,6 @@ def get(identifier: str | Loss) -> Loss:
     TypeError
         For anything else.
     """
+    if callable(identifier) and not isinstance(identifier, (Loss, type)) and is_function(identifier):
+        return Custom(identifier)
     return find("loss", identifier, TABLE, Loss, "Huber(delta=0.5)", ALIASES)

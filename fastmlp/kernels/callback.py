@@ -1,0 +1,244 @@
+"""Functions of users inside the compiled loops, called as C functions by their addresses.
+
+A Numba-jitted function becomes machine code of its own and runs without the GIL. A plain Python function takes the GIL
+while it runs; what it raises is kept, and raised again when the compiled call has returned. With
+``NUMBA_DISABLE_JIT=1`` an address is a number in a list of Python functions.
+"""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.core.dispatcher import Dispatcher
+from numpy.typing import NDArray
+
+from .jit import JIT_DISABLED
+from .simd import address, operation
+
+Float32 = NDArray[np.float32]
+
+C_LOSS = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 3)
+FLOATS = types.CPointer(types.float32)  # type: ignore[attr-defined]
+JITTED_LOSS = types.float64(FLOATS, FLOATS, FLOATS, types.int64, types.int64, types.int64)
+JITTED_ACTIVATION = types.void(FLOATS, FLOATS, types.int64, types.boolean)
+INTEGER = ir.IntType(64)
+
+_functions: list[Callable[..., Any]] = []
+
+
+class Callback:
+    """The address of a C function, and what must live as long as it.
+
+    Attributes
+    ----------
+    error : BaseException or None
+        What a Python function has raised.
+    """
+
+    def __init__(self) -> None:
+        self.address = -1
+        self.kept: Any = None
+        self.error: BaseException | None = None
+
+    def raise_error(self) -> None:
+        """Raise what the function has raised, if it has, and forget it."""
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+
+
+def is_jitted(function: object) -> bool:
+    """Say whether a function is compiled by Numba."""
+    return isinstance(function, Dispatcher)
+
+
+def _plain_loss(function: Callable[..., Any], y_true: Float32, y_pred: Float32, gradient: Float32) -> float:
+    """Call a loss over arrays, check what it returns, and write its gradient."""
+    result = function(y_true, y_pred)
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
+        raise TypeError(f"a loss must return (value, d_value / d_y_pred), got {type(result).__name__}")
+    value, slopes = result
+    slopes = np.asarray(slopes, np.float32)
+    if slopes.shape != y_pred.shape:
+        raise ValueError(f"the gradient of a loss must have y_pred's shape {y_pred.shape}, got {slopes.shape}")
+    gradient[...] = slopes
+    return float(value)
+
+
+def loss_callback(function: Callable[..., Any], *, sparse: bool) -> Callback:
+    """Make a C function of a loss ``(y_true, y_pred) -> (value, d_value / d_y_pred)`` over arrays.
+
+    Parameters
+    ----------
+    function : callable
+        Plain or jitted; gets float32 arrays (B, N), ``y_true`` (B,) if ``sparse``.
+
+    Raises
+    ------
+    TypeError
+        When a jitted function does not compile for such arrays.
+    """
+    callback = Callback()
+    if is_jitted(function) and not JIT_DISABLED:
+        callback.kept = _jitted_loss(function, sparse)
+        callback.address = int(callback.kept.address)
+        return callback
+
+    def call(y_true: Float32, y_pred: Float32, gradient: Float32) -> float:
+        try:
+            # copies, which the function may keep or change
+            return _plain_loss(function, y_true.copy(), y_pred.copy(), gradient)
+        except BaseException as error:
+            callback.error = error
+            return float("nan")
+
+    if JIT_DISABLED:
+
+        def called(true: Float32, pred: Float32, out: Float32, rows: int, columns: int, units: int) -> float:
+            y_true = true[: rows * columns].reshape((rows,) if sparse else (rows, columns))
+            return call(y_true, pred[: rows * units].reshape(rows, units), out[: rows * units].reshape(rows, units))
+
+        _functions.append(called)
+        callback.address = len(_functions) - 1
+        return callback
+
+    def called_by_c(true: int, pred: int, out: int, rows: int, columns: int, units: int) -> float:
+        y_true = _floats(true, (rows,) if sparse else (rows, columns))
+        return call(y_true, _floats(pred, (rows, units)), _floats(out, (rows, units)))
+
+    callback.kept = C_LOSS(called_by_c)
+    callback.address = int(ctypes.cast(callback.kept, ctypes.c_void_p).value or 0)
+    return callback
+
+
+def _floats(pointer: int, shape: tuple[int, ...]) -> Float32:
+    """View memory as an array."""
+    memory = ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float))
+    return np.ctypeslib.as_array(memory, shape)
+
+
+def _jitted_loss(function: Any, sparse: bool) -> Any:
+    if sparse:
+
+        def c_loss(true: Any, pred: Any, out: Any, rows: int, columns: int, units: int) -> float:
+            y_pred = numba.carray(pred, (rows, units))
+            value, slopes = function(numba.carray(true, (rows,)), y_pred)
+            gradient = numba.carray(out, (rows, units))
+            for row in range(rows):
+                for unit in range(units):
+                    gradient[row, unit] = slopes[row, unit]
+            return value  # type: ignore[no-any-return]
+    else:
+
+        def c_loss(true: Any, pred: Any, out: Any, rows: int, columns: int, units: int) -> float:
+            y_pred = numba.carray(pred, (rows, units))
+            value, slopes = function(numba.carray(true, (rows, columns)), y_pred)
+            gradient = numba.carray(out, (rows, units))
+            for row in range(rows):
+                for unit in range(units):
+                    gradient[row, unit] = slopes[row, unit]
+            return value  # type: ignore[no-any-return]
+
+    return _compiled(c_loss, JITTED_LOSS, f"the loss {function.__name__!r} for float32 arrays (B, N)")
+
+
+def activation_callback(value: Callable[..., Any], slope: Callable[..., Any]) -> Callback:
+    """Make a C function of an activation's ``value(z)`` and ``slope(z, a)`` over arrays; plain functions are jitted.
+
+    Raises
+    ------
+    TypeError
+        When a function does not compile for float32.
+    """
+    callback = Callback()
+    if JIT_DISABLED:
+
+        def called(z: Float32, slopes: Float32, training: bool) -> None:
+            for i, before in enumerate(z):
+                z[i] = value(before)
+                if training:
+                    slopes[i] = slope(before, z[i])
+
+        _functions.append(called)
+        callback.address = len(_functions) - 1
+        return callback
+    f, d = (function if is_jitted(function) else numba.njit(function) for function in (value, slope))
+
+    def c_activation(z: Any, slopes: Any, count: int, training: bool) -> None:
+        a = numba.carray(z, (count,))
+        if training:
+            s = numba.carray(slopes, (count,))
+            for i in range(count):
+                before = a[i]
+                after = np.float32(f(before))
+                s[i] = d(before, after)
+                a[i] = after
+        else:
+            for i in range(count):
+                a[i] = f(a[i])
+
+    callback.kept = _compiled(c_activation, JITTED_ACTIVATION, f"the activation {value.__name__!r} for float32")
+    callback.address = int(callback.kept.address)
+    return callback
+
+
+def _compiled(function: Callable[..., Any], signature: Any, what: str) -> Any:
+    try:
+        return numba.cfunc(signature, nogil=True)(function)
+    except numba.core.errors.NumbaError as error:
+        raise TypeError(f"Numba cannot compile {what}: {error}") from error
+
+
+def _pointer(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> Any:
+    return address(context, builder, kind, array, offset)
+
+
+@operation
+def call_loss(
+    _typing: Any, function: Any, y_true: Any, y_pred: Any, gradient: Any, rows: Any, columns: Any, units: Any
+) -> Any:
+    """Return the value of the loss at an address, which writes its gradient; flat buffers without gaps."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        start = ir.Constant(INTEGER, 0)
+        buffers = [
+            _pointer(context, builder, kind, array, start)
+            for kind, array in zip(signature.args[1:4], values[1:4], strict=True)
+        ]
+        kind = ir.FunctionType(ir.DoubleType(), [buffer.type for buffer in buffers] + [INTEGER] * 3)
+        return builder.call(builder.inttoptr(values[0], kind.as_pointer()), [*buffers, *values[4:]])
+
+    return types.float64(types.int64, y_true, y_pred, gradient, types.int64, types.int64, types.int64), emit
+
+
+@operation
+def call_activation(_typing: Any, function: Any, z: Any, slopes: Any, first: Any, count: Any, training: Any) -> Any:
+    """Apply the activation at an address to ``count`` elements from ``first``, with slopes at the same place."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        buffers = [
+            _pointer(context, builder, kind, array, values[3])
+            for kind, array in zip(signature.args[1:3], values[1:3], strict=True)
+        ]
+        flag = builder.zext(values[5], ir.IntType(8))
+        kind = ir.FunctionType(ir.VoidType(), [buffer.type for buffer in buffers] + [INTEGER, ir.IntType(8)])
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), [*buffers, values[4], flag])
+        return context.get_dummy_value()
+
+    return types.none(types.int64, z, slopes, types.int64, types.int64, types.boolean), emit
+
+
+def _call_loss_python(function: int, *arguments: Any) -> float:
+    return float(_functions[function](*arguments))
+
+
+def _call_activation_python(function: int, z: Float32, slopes: Float32, first: int, count: int, training: bool) -> None:
+    _functions[function](z[first : first + count], slopes[first : first + count], training)
+
+
+if JIT_DISABLED:
+    call_loss, call_activation = _call_loss_python, _call_activation_python

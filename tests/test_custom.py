@@ -1,0 +1,216 @@
+"""Losses and activations of one's own, plain and jitted."""
+
+import numba
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp import Dense, Input, Sequential, activations, losses
+from fastmlp.kernels.jit import JIT_DISABLED
+
+
+def squares(y_true, y_pred):
+    d = y_pred - y_true
+    return (d * d).mean(), 2 * d / d.size
+
+
+def crossentropy(y_true, y_pred):
+    """Of class numbers, from logits."""
+    rows = np.arange(len(y_true))
+    z = y_pred - y_pred.max(axis=1, keepdims=True)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    labels = y_true.astype(int)
+    gradient = p.copy()
+    gradient[rows, labels] -= 1
+    return -np.log(p[rows, labels]).mean(), gradient / len(rows)
+
+
+@numba.njit
+def jitted_squares(y_true, y_pred):
+    d = y_pred - y_true
+    return (d * d).mean(), 2 * d / d.size
+
+
+@numba.njit
+def jitted_huber(y_true, y_pred):
+    gradient = np.empty_like(y_pred)
+    total = 0.0
+    for i in range(y_pred.shape[0]):
+        for j in range(y_pred.shape[1]):
+            d = y_pred[i, j] - y_true[i, j]
+            total += 0.5 * d * d if abs(d) <= 1 else abs(d) - 0.5
+            gradient[i, j] = min(max(d, -1.0), 1.0) / y_pred.size
+    return total / y_pred.size, gradient
+
+
+def data(rows=130, units=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(0, 1, (rows, 5)).astype(np.float32), rng.normal(0, 2, (rows, units)).astype(np.float32)
+
+
+def trained(loss, rows=130, batch=50, activation="tanh", y=None, metrics=()):
+    x, targets = data(rows)
+    model = Sequential([Input(shape=(5,)), Dense(20, activation), Dense(3)], seed=0)
+    model.compile(fastmlp.optimizers.Adam(0.01), loss, metrics=list(metrics))
+    y = targets if y is None else y
+    history = model.fit(x, y, batch_size=batch, epochs=3, verbose=0, validation_data=(x, y)).history
+    return model, history
+
+
+@pytest.mark.parametrize(
+    ("own", "built_in"),
+    [(squares, "mse"), (jitted_squares, "mse"), (jitted_huber, "huber")],
+    ids=["plain", "jit", "loop"],
+)
+@pytest.mark.parametrize(("rows", "batch"), [(1, 1), (17, 5), (130, 50), (700, 600)])
+def test_a_loss_of_ones_own_trains_as_the_built_in_one(own, built_in, rows, batch):
+    model, history = trained(own, rows, batch)
+    other, expected = trained(built_in, rows, batch)
+    for key in expected:
+        np.testing.assert_allclose(history[key], expected[key], rtol=2e-5)
+    for ours, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_class_numbers(jit):
+    labels = np.random.default_rng(1).integers(0, 3, 130)
+    if jit:
+
+        @numba.njit
+        def own(y_true, y_pred):
+            gradient = np.empty_like(y_pred)
+            total = 0.0
+            for i in range(len(y_true)):
+                e = np.exp(y_pred[i] - y_pred[i].max())
+                p = e / e.sum()
+                total -= np.log(p[int(y_true[i])])
+                gradient[i] = p / len(y_true)
+                gradient[i, int(y_true[i])] -= np.float32(1 / len(y_true))
+            return total / len(y_true), gradient
+    else:
+        own = crossentropy
+    _, history = trained(losses.Custom(own, sparse=True), y=labels, metrics=["accuracy"])
+    _, expected = trained(losses.SparseCategoricalCrossentropy(from_logits=True), y=labels, metrics=["accuracy"])
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=2e-5)
+    assert history["accuracy"] == expected["accuracy"]
+
+
+def test_what_a_loss_raises_ends_the_training_and_the_model_lives_on():
+    calls = []
+
+    def failing(y_true, y_pred):
+        calls.append(len(y_true))
+        if len(calls) > 3:
+            raise ZeroDivisionError("in the loss")
+        return squares(y_true, y_pred)
+
+    x, y = data()
+    model = Sequential([Input(shape=(5,)), Dense(3)], seed=0)
+    model.compile("sgd", failing)
+    with pytest.raises(ZeroDivisionError, match="in the loss"):
+        model.fit(x, y, batch_size=50, epochs=3, verbose=0)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    model.compile("sgd", "mse")
+    assert np.isfinite(model.fit(x, y, verbose=0).history["loss"][0])
+
+
+@pytest.mark.parametrize(
+    ("own", "error", "message"),
+    [
+        (lambda t, p: 3.0, TypeError, r"must return \(value, d_value / d_y_pred\), got float"),
+        (lambda t, p: (3.0, p[:1]), ValueError, "must have y_pred's shape"),
+        (lambda t, p: ("x", p), ValueError, "could not convert"),
+    ],
+)
+def test_a_loss_that_returns_something_else(own, error, message):
+    x, y = data()
+    model = Sequential([Input(shape=(5,)), Dense(3)], seed=0)
+    model.compile("sgd", own)
+    with pytest.raises(error, match=message):
+        model.fit(x, y, verbose=0)
+
+
+def test_refused_settings():
+    with pytest.raises(TypeError, match="function"):
+        losses.Custom(3)
+    with pytest.raises(TypeError, match="did you mean"):
+        losses.get(losses.MeanSquaredError)
+    with pytest.raises(TypeError, match="slope"):
+        activations.Custom(lambda z: z, None)
+    x, y = data()
+    model = Sequential([Input(shape=(5,)), Dense(3)], seed=0)
+    model.compile("sgd", squares)
+    with pytest.raises(ValueError, match=r"sample_weight cannot be used.*further column"):
+        model.fit(x, y, sample_weight=np.ones(len(x)), verbose=0)
+    with pytest.raises(ValueError, match="sample_weight cannot be used"):
+        model.evaluate(x, y, sample_weight=np.ones(len(x)))
+
+
+@pytest.mark.skipif(JIT_DISABLED, reason="nothing is compiled")
+def test_a_jitted_loss_that_does_not_compile():
+    @numba.njit
+    def wrong(y_true, y_pred):
+        return y_true.nothing_like_this, y_pred
+
+    x, y = data()
+    model = Sequential([Input(shape=(5,)), Dense(3)], seed=0)
+    model.compile("sgd", wrong)
+    with pytest.raises(TypeError, match="Numba cannot compile the loss 'wrong'"):
+        model.fit(x, y, verbose=0)
+
+
+def test_gradients_and_evaluation_with_a_loss_of_ones_own():
+    x, y = data()
+    model, _ = trained(squares)
+    assert model.evaluate(x, y) == pytest.approx(float(((model.predict(x) - y) ** 2).mean()), rel=1e-5)
+    assert model.check_gradients(x, y).worst < 5e-3
+
+
+def silu_value(z):
+    return z / (1 + np.exp(-z))
+
+
+def silu_slope(z, a):
+    s = 1 / (1 + np.exp(-z))
+    return s + a * (1 - s)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_an_activation_of_ones_own_trains_as_the_built_in_one(jit):
+    wrap = numba.njit if jit else lambda function: function
+    own = activations.Custom(wrap(silu_value), wrap(silu_slope), name="mine")
+    model, history = trained("mse", activation=own)
+    other, expected = trained("mse", activation="silu")
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=2e-5)
+    x, _ = data()
+    np.testing.assert_allclose(model.predict(x), other.predict(x), rtol=1e-3, atol=1e-4)
+    z = np.linspace(-5, 5, 23).reshape(1, 23)
+    np.testing.assert_allclose(own(z), activations.SiLU()(z), rtol=1e-5)
+    assert model.layers[0].activation.name == "mine"
+
+
+def test_an_activation_whose_value_at_0_is_not_0_and_as_a_layer():
+    own = activations.Custom(lambda z: np.exp(-z * z), lambda z, a: -2 * z * a)
+    x, y = data()
+    model = Sequential([Input(shape=(5,)), Dense(7), fastmlp.layers.Activation(own), Dense(3, own)], seed=0)
+    model.compile("adam", "mse")
+    model.fit(x, y, verbose=0)
+    w, b, v, c = (weight.astype(float) for weight in model.get_weights())
+    hidden = np.exp(-((x @ w + b) ** 2))
+    np.testing.assert_allclose(model.predict(x), np.exp(-((hidden @ v + c) ** 2)), rtol=1e-4, atol=1e-5)
+    assert model.check_gradients(x, y).worst < 5e-3
+
+
+def test_the_same_bits_for_any_number_of_threads(monkeypatch):
+    from fastmlp.engine import session
+    from fastmlp.engine.pace import Pace
+
+    results = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(session, "threads_for", lambda *work, threads=threads: threads)
+        monkeypatch.setattr("fastmlp.threads._pool.chosen", threads)
+        monkeypatch.setattr(Pace, "threads", lambda self, team: team)
+        model, _ = trained(squares, rows=700, batch=300)
+        results.append(b"".join(weight.tobytes() for weight in model.get_weights()))
+    assert results[0] == results[1] == results[2]
