@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .configs import Configured
 from .errors import check_flag, finite_number
 from .kernels import vmath
 from .kernels.jit import kernel, scalar
@@ -303,7 +304,7 @@ def elementwise(
 
 
 @dataclass(frozen=True)
-class Activation:
+class Activation(Configured):
     """A function applied to a layer's output ``z``; instances are given as ``activation=`` of a layer."""
 
     kind: ClassVar[int] = LINEAR

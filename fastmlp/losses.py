@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .configs import Configured
 from .errors import check_flag, finite_number
 from .kernels import vmath
 from .kernels.jit import kernel, scalar
@@ -253,7 +254,7 @@ def loss_value_and_grad(
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Configured):
     """What training minimises: the mean over the batch (weighted: ``sum(w * l) / B``, as in Keras)."""
 
     kind: ClassVar[int]

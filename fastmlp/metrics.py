@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .configs import Configured
 from .errors import finite_number, unknown_name
 from .kernels.jit import kernel
 from .rows import paired_rows
@@ -105,7 +106,7 @@ def metric_update(
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(Configured):
     """A figure over all rows of an epoch; ``name`` is its key in the history, unless it was given by another one."""
 
     kind: ClassVar[int]

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .configs import Configured
 from .errors import FLOAT32_LARGEST as LARGEST
 from .errors import check_flag
 from .kernels.jit import kernel
@@ -223,7 +224,7 @@ def _check(name: str, value: Any, low: float, high: float, *, below: bool = Fals
 
 
 @dataclass
-class Optimizer:
+class Optimizer(Configured):
     """How gradients change parameters. ``learning_rate`` may be changed between calls of ``fit``.
 
     Parameters
