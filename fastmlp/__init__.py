@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Residual,
     )  # fmt: skip
     from .model import Sequential
+    from .saving import load_model
     from .seeds import set_random_seed
     from .threads import get_num_threads, set_num_threads
 
@@ -63,6 +64,7 @@ _HOMES = {
     "History": "history",
     "Sequential": "model",
     "get_num_threads": "threads",
+    "load_model": "saving",
     "set_num_threads": "threads",
     "set_random_seed": "seeds",
 }
@@ -90,6 +92,7 @@ __all__ = [
     "get_num_threads",
     "initializers",
     "layers",
+    "load_model",
     "losses",
     "metrics",
     "optimizers",

@@ -20,13 +20,14 @@ from .history import History
 from .inputs import check_sample_weight, check_x, check_y
 from .layers import Dense, Input, Layer, Shape, Weights
 from .layers.base import give_names, nested
+from .saving.model import Saving
 from .seeds import check_seed, next_seed
 
 Float32 = NDArray[np.float32]
 DEFAULT_BATCH = 32
 
 
-class Sequential:
+class Sequential(Saving):
     """A stack of layers, each fed with the output of the one before.
 
     Parameters

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +86,7 @@ class Session:
     def set_optimizer(self, optimizer: Optimizer) -> None:
         """Take the optimizer's present settings; its slots start at zero when it is another one."""
         size, settings = self.plan.network.parameters.size, optimizer.settings()
-        if optimizer is not self._optimizer or self._update.slots.size != optimizer.slots * size:
+        if not self.has_slots_of(optimizer):
             self._optimizer = optimizer
             self.iterations = 0
             self._update = t.Update(
@@ -100,6 +101,38 @@ class Session:
             else t.BY_GLOBAL_NORM if optimizer.global_clipnorm is not None
             else t.UNCLIPPED
         )  # fmt: skip
+
+    def has_slots_of(self, optimizer: Optimizer | None) -> bool:
+        """Say whether the slots are those of an optimizer with its present settings."""
+        size = self.plan.network.parameters.size
+        return (
+            optimizer is not None
+            and optimizer is self._optimizer
+            and self._update.slots.size == optimizer.slots * size
+        )  # fmt: skip
+
+    def slots(self) -> list[t.Float32]:
+        """Return views of the optimizer's slots, each of which lies as the parameters do."""
+        return list(self._update.slots.reshape(-1, self.plan.network.parameters.size))
+
+    def counts(self) -> dict[str, int]:
+        """Return what a training counts: with seed, weights and slots it decides how the training goes on."""
+        return {
+            "epochs": self.epochs_trained,
+            "iterations": self.iterations,
+            "draws": int(self._job[t.DRAWS]),
+        }
+
+    def set_counts(self, epochs: int, iterations: int, draws: int) -> None:
+        """Go on counting from what :meth:`counts` returned."""
+        self.epochs_trained, self.iterations = epochs, iterations
+        self._job[t.DRAWS] = draws
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep trainings and evaluations in other threads waiting."""
+        with self._lock:
+            yield
 
     def keep(self) -> None:
         """Remember the parameters, for :meth:`restore`."""
