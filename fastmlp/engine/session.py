@@ -181,6 +181,8 @@ class Session:
         training: bool,
         limit: int | None = None,
         steps_a_call: int | None = None,
+        first_step: int = 0,
+        kept_sums: t.Float64 | None = None,
     ) -> None:
         self.plan.prepare()
         cut = cut_batch(self.plan, batch_size, training=training)
@@ -200,12 +202,12 @@ class Session:
         if steps_a_call is not None:
             longest = min(longest, steps_a_call)
         job, sums = self._job, self._sums
-        sums[...] = 0
+        sums[...] = 0 if kept_sums is None else kept_sums
         job[t.MODE] = t.TRAIN if training else t.EVALUATE
         job[t.BATCH_SIZE], job[t.SAMPLES], job[t.ITERATION] = size, feed.rows, self.iterations
         seconds_a_step = flops / FLOPS_A_SECOND + 1e-6
         pace = self._paces.setdefault((training, size), Pace())
-        step = 0
+        step = first_step
         with Team(threads) as team:
             space = self._space(cut, size, pieces, team.size, feed, training=training)
             if training:
@@ -248,6 +250,10 @@ class Session:
             team.help(run_steps, (*arguments, True), threads - 1)
         run_steps(*arguments, False)
 
+    def sums(self) -> t.Float64:
+        """Return a copy of the running sums of the present epoch."""
+        return self._sums.copy()
+
     def results(self) -> dict[str, float]:
         """Return the loss and the metrics of the rows so far."""
         sums = self._sums
@@ -266,14 +272,29 @@ class Session:
         watch: Watch,
         steps: int | None = None,
         steps_a_call: int | None = None,
+        first_step: int = 0,
+        sums: t.Float64 | None = None,
     ) -> bool:
-        """Train on every row once, or for so many steps; return False if a loss or a weight is not finite."""
+        """Train on every row once, or for so many steps; return False if a loss or a weight is not finite.
+
+        An epoch that has come to ``first_step`` before goes on from there, with what :meth:`sums` returned then.
+        """
         order = NO_ORDER
         if shuffled:
             order = np.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
         with self._lock:
-            self._run(feed, batch_size, order, watch, training=True, limit=steps, steps_a_call=steps_a_call)
+            self._run(
+                feed,
+                batch_size,
+                order,
+                watch,
+                training=True,
+                limit=steps,
+                steps_a_call=steps_a_call,
+                first_step=first_step,
+                kept_sums=sums,
+            )
             self.epochs_trained += 1
             if self._sums[t.DIVERGED]:
                 return False
