@@ -109,9 +109,10 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         raise ModelFileError(f"{source} is no file that could hold a model")
     with Path(path).open("rb") as stream:
         head = stream.read(LENGTH_BYTES)
-        header = stream.read(header_length(head, os.fstat(stream.fileno()).st_size, source))
-        check_header(header, source)
-        return b"".join((head, header, stream.read()))
+        length = header_length(head, os.fstat(stream.fileno()).st_size, source)
+        check_header(stream.read(length), source)
+        stream.seek(0)
+        return stream.read()
 
 
 def describe(path: str | os.PathLike[str]) -> str:

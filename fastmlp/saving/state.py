@@ -182,8 +182,7 @@ def _take(tensors: Tensors, layer: str, shapes: Mapping[str, Shape], ending: str
             raise ModelFileError(f"tensor {key!r} must be float32 {shape}, got {tensor.dtype} {tensor.shape}")
         if not ending and not finite(tensor):
             raise ModelFileError(f"tensor {key!r} must be finite, and holds NaN or an infinite number")
-        # its own memory, since what was read is one large piece
-        taken[name] = np.array(tensor)
+        taken[name] = tensor
     return taken
 
 
