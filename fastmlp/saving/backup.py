@@ -135,8 +135,8 @@ def _setup(model: "Sequential") -> dict[str, Any]:
 def _encode(value: Any, name: str, tensors: Tensors) -> Any:
     """Return a state as plain data that refer to arrays, which are added to the tensors under names of their own."""
     if isinstance(value, np.ndarray) and value.dtype in (np.float32, np.float64, np.int64):
-        tensors[name] = value
-        return {"tensor": name}
+        tensors[f"{name}.state"] = value
+        return {"tensor": f"{name}.state"}
     if isinstance(value, dict):
         return {"members": {str(key): _encode(each, f"{name}.{key}", tensors) for key, each in value.items()}}
     if isinstance(value, (list, tuple)):

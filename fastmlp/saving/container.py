@@ -59,6 +59,8 @@ def pack(document: dict[str, Any], tensors: Mapping[str, NDArray[Any]]) -> list[
         pieces.append(data)
         at += data.nbytes
     encoded = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(encoded) > LONGEST_HEADER - LENGTH_BYTES:
+        raise ValueError(f"the model's description has {len(encoded)} bytes, more than the format allows")
     encoded += b" " * (-len(encoded) % LENGTH_BYTES)
     return [len(encoded).to_bytes(LENGTH_BYTES, "little"), encoded, *pieces]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..configs import decode, encode
-from ..errors import TrainingDivergedError, check_flag
+from ..errors import check_flag
 from ..layers.base import nested
 from . import state
 from .container import Bytes, describe, pack, read_file, unpack
@@ -35,9 +35,6 @@ def to_pieces(model: "Sequential", *, weights_only: bool = False, optimizer: boo
             document, tensors = state.capture_weights(model)
         else:
             document, tensors = state.capture(model, optimizer=optimizer)
-    for name, _ in state.named_weights(model.layers):
-        if not state.finite(tensors[name]):
-            raise TrainingDivergedError(f"{name} is not finite, and is not saved")
     return pack(document, tensors)
 
 

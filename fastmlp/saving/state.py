@@ -5,6 +5,7 @@ own in the model, and needs no more. An optimizer's slots are ``dense.kernel.slo
 how the compiled loops lay them out depends on the machine.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from ..configs import decode, encode
 from ..engine.session import Session
-from ..errors import ModelFileError
+from ..errors import ModelFileError, TrainingDivergedError
 from ..history import History
 from ..layers import Input, Layer, Shape, Weight
 from ..layers.base import nested
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 MOST_NUMBERS_OF_A_SAMPLE = 1 << 24
 MOST_LAYERS = 4096
 LARGEST_COUNT = 2**63 - 1
+# how the names of tensors end that are none of weights: slots, and what a backup has besides
+NO_WEIGHT = re.compile("slot[0-9]+|state|sums")
 
 # what may go wrong while objects are made from what a file says
 BAD_CONTENT = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError)
@@ -45,8 +48,18 @@ def finite(tensor: Any) -> bool:
 
 
 def capture_weights(model: "Sequential") -> tuple[dict[str, Any], Tensors]:
-    """Return a document and tensors that hold a model's weights."""
-    return {"content": "weights"}, {name: weight.read() for name, weight in named_weights(model.layers)}
+    """Return a document and tensors that hold a model's weights.
+
+    Raises
+    ------
+    TrainingDivergedError
+        When one is not finite, as in the midst of an epoch that diverges.
+    """
+    tensors = {name: weight.read() for name, weight in named_weights(model.layers)}
+    for name, tensor in tensors.items():
+        if not finite(tensor):
+            raise TrainingDivergedError(f"{name} is not finite, and is not saved")
+    return {"content": "weights"}, tensors
 
 
 def capture(model: "Sequential", *, optimizer: bool = True) -> tuple[dict[str, Any], Tensors]:
@@ -56,6 +69,8 @@ def capture(model: "Sequential", *, optimizer: bool = True) -> tuple[dict[str, A
     ------
     TypeError
         When something in the model is of a class that is in no table of this package.
+    TrainingDivergedError
+        When a weight is not finite.
     """
     _, tensors = capture_weights(model)
     document: dict[str, Any] = {
@@ -115,6 +130,8 @@ def skeleton(model_class: "type[Sequential]", config: Mapping[str, Any]) -> "Seq
     if len(config["layers"]) > MOST_LAYERS:
         raise ValueError(f"a model may have at most {MOST_LAYERS} layers, got {len(config['layers'])}")
     layers = decode(config["layers"])
+    if sum(1 for _ in nested(layer for layer in layers if isinstance(layer, Layer))) > MOST_LAYERS:
+        raise ValueError(f"a model may have at most {MOST_LAYERS} layers, with those inside others")
     # a model that has no input yet is not built while layers are added
     model = model_class(layers, name=config["name"], seed=config["seed"])
     if config["input_shape"] is not None:
@@ -215,8 +232,6 @@ def restore_training(model: "Sequential", counts: Mapping[str, Any], tensors: Te
 
 def _check_size(model: "Sequential", tensors: Tensors) -> None:
     """Refuse a model that would need much more memory than there are weights."""
-    if sum(1 for _ in nested(model.layers)) > MOST_LAYERS:
-        raise ValueError(f"a model may have at most {MOST_LAYERS} layers, with those inside others")
     if model._inputs is None:
         return
     numbers = prod(model._inputs) + sum(map(prod, _shapes(model.layers, model._inputs)))
@@ -234,7 +249,7 @@ def _shapes(layers: Iterable[Layer], shape: Shape) -> Iterator[Shape]:
 
 def read_weights(model: "Sequential", tensors: Tensors, source: str) -> dict[str, Any]:
     """Return a model's weights among tensors, by their names, or raise ModelFileError if they are not the same ones."""
-    rest = {name: tensor for name, tensor in tensors.items() if not name.rpartition(".")[2].startswith("slot")}
+    rest = {name: tensor for name, tensor in tensors.items() if not NO_WEIGHT.fullmatch(name.rpartition(".")[2])}
     values = {}
     try:
         for layer in nested(model.layers):
