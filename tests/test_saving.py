@@ -24,7 +24,9 @@ from fastmlp import (
     metrics,
     optimizers,
 )
+from fastmlp.engine.pace import Pace
 from fastmlp.errors import ModelFileError, NotBuiltError, TrainingDivergedError
+from fastmlp.kernels.jit import JIT_DISABLED
 
 X = np.random.default_rng(0).normal(size=(37, 5)).astype(np.float32)
 Y = (X[:, :1] - X[:, 1:2] * X[:, 2:3]).astype(np.float32)
@@ -80,6 +82,22 @@ def test_training_goes_on_exactly(optimizer, path):
     loaded.save(path)
     never_stopped.save(path.with_name("other"))
     assert path.read_bytes() == path.with_name("other").read_bytes()
+
+
+@pytest.mark.skipif(JIT_DISABLED, reason="interpreted kernels use one thread")
+def test_training_goes_on_exactly_with_other_numbers_of_threads(path, monkeypatch):
+    # small work is not shared otherwise
+    monkeypatch.setattr("fastmlp.engine.session.FLOPS_A_THREAD_AND_STEP", 1)
+    monkeypatch.setattr("fastmlp.engine.session.FLOPS_A_THREAD_AND_RUN", 1)
+    monkeypatch.setattr(Pace, "threads", lambda self, team: team)
+    never_stopped, model = network(), network()
+    fit(never_stopped, 6)
+    for first, threads in ((0, 2), (2, 1), (4, 3)):
+        fastmlp.set_num_threads(threads)
+        fit(model, first + 2, first)
+        model.save(path)
+        model = fastmlp.load_model(path)
+    assert same(model, never_stopped)
 
 
 def test_all_settings_come_back(path):
