@@ -117,11 +117,7 @@ class Session:
 
     def counts(self) -> dict[str, int]:
         """Return what a training counts: with seed, weights and slots it decides how the training goes on."""
-        return {
-            "epochs": self.epochs_trained,
-            "iterations": self.iterations,
-            "draws": int(self._job[t.DRAWS]),
-        }
+        return {"epochs": self.epochs_trained, "iterations": self.iterations, "draws": int(self._job[t.DRAWS])}
 
     def set_counts(self, epochs: int, iterations: int, draws: int) -> None:
         """Go on counting from what :meth:`counts` returned."""
@@ -285,16 +281,9 @@ class Session:
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
         with self._lock:
             self._run(
-                feed,
-                batch_size,
-                order,
-                watch,
-                training=True,
-                limit=steps,
-                steps_a_call=steps_a_call,
-                first_step=first_step,
-                kept_sums=sums,
-            )
+                feed, batch_size, order, watch, training=True, limit=steps, steps_a_call=steps_a_call,
+                first_step=first_step, kept_sums=sums,
+            )  # fmt: skip
             self.epochs_trained += 1
             if self._sums[t.DIVERGED]:
                 return False
