@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )  # fmt: skip
     from .learning_rate_finder import LearningRateFinder
     from .model import Sequential
+    from .saving import load_model
     from .seeds import set_random_seed
     from .threads import get_num_threads, set_num_threads
 
@@ -67,6 +68,7 @@ _HOMES = {
     "LearningRateFinder": "learning_rate_finder",
     "Sequential": "model",
     "get_num_threads": "threads",
+    "load_model": "saving",
     "set_num_threads": "threads",
     "set_random_seed": "seeds",
 }
@@ -95,6 +97,7 @@ __all__ = [
     "get_num_threads",
     "initializers",
     "layers",
+    "load_model",
     "losses",
     "metrics",
     "optimizers",

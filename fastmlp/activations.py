@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .configs import Configured
 from .errors import check_flag, finite_number
 from .kernels import vmath
 from .kernels.callback import Callback, activation_callback, call_activation
@@ -344,7 +345,7 @@ def is_common(kind: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Activation:
+class Activation(Configured):
     """A function applied to a layer's output ``z``; instances are given as ``activation=`` of a layer."""
 
     kind: ClassVar[int] = LINEAR

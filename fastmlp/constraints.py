@@ -3,10 +3,10 @@
 A kernel is (K, N), and a norm is that of one unit's incoming weights: of a column, Keras' axis 0.
 """
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from .configs import Configured
 from .errors import finite_number
 from .names import find
 
@@ -14,7 +14,7 @@ UNCONSTRAINED, MAX_NORM, NON_NEG, UNIT_NORM = range(4)
 
 
 @dataclass(frozen=True)
-class Constraint:
+class Constraint(Configured):
     """What the weights of a kernel must fulfil."""
 
     kind: ClassVar[int]
@@ -23,10 +23,6 @@ class Constraint:
     def limit(self) -> float:
         """The one number that the compiled constraint takes."""
         return 0.0
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal constraint."""
-        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,10 @@ class NotCompiledError(FastMLPError, RuntimeError):
     """A model was asked to train or to evaluate before ``compile`` gave it a loss and an optimizer."""
 
 
+class ModelFileError(FastMLPError, ValueError):
+    """A file, or pickled bytes, that are no whole model of this package's, or not one that fits."""
+
+
 class NotBuiltError(FastMLPError, RuntimeError):
     """Weights were asked for before the model knew the size of its input."""
 

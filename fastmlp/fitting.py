@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import display
-from .callbacks import Callback, History, TerminateOnNaN
+from .callbacks import BackupAndRestore, Callback, History, TerminateOnNaN
 from .engine.feed import Feed
 from .engine.session import Session
 from .errors import TrainingDivergedError, check_count
@@ -16,6 +16,7 @@ from .hooks import Logs, overrides
 from .losses import Custom, Loss
 from .optimizers.lbfgs import LBFGS, Minimization
 from .optimizers.line_search import Point
+from .saving.backup import NOWHERE, Place
 
 DEFAULT_BATCH = 32
 # what "auto" chooses between; docs/design.md has the measurements
@@ -41,7 +42,11 @@ class Callbacks:
                 raise TypeError(f"callbacks must hold instances of fastmlp.callbacks.Callback, got {callback!r}")
         own = next((callback for callback in self.members if isinstance(callback, History)), None)
         self.history: History = own if own is not None else History()
-        self.members = [callback for callback in self.members if callback is not self.history]
+        others = [callback for callback in self.members if callback is not self.history]
+        self.members = sorted(others, key=lambda callback: callback.order)
+        self.backups = [callback for callback in self.members if isinstance(callback, BackupAndRestore)]
+        if len(self.backups) > 1:
+            raise ValueError("callbacks must hold one BackupAndRestore at most")
 
     def start(self, model: Any, params: Mapping[str, Any]) -> None:
         """Tell everyone about the model and the run."""
@@ -53,6 +58,24 @@ class Callbacks:
         """Call one hook of everyone."""
         for callback in self.members:
             getattr(callback, hook)(*arguments)
+
+    def epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Tell everyone about the end of an epoch, and the history before those who keep what it holds."""
+        before = [callback for callback in self.members if callback.order <= 0]
+        try:
+            for callback in before:
+                callback.on_epoch_end(epoch, logs)
+        finally:
+            self.history.on_epoch_end(epoch, logs)
+        for callback in self.members[len(before) :]:
+            callback.on_epoch_end(epoch, logs)
+
+    def resume(self, first: int) -> Place:
+        """Return where the run begins: at epoch ``first``, or where a backup has brought everyone."""
+        place = None
+        for backup in self.backups:
+            place = backup.resume([self.history, *(member for member in self.members if member is not backup)])
+        return place if place is not None else Place(first)
 
     @property
     def by_batch(self) -> bool:
@@ -87,12 +110,16 @@ class Run:
 
     def train(self, first: int, last: int) -> None:
         """Train the epochs from ``first`` to ``last``."""
-        logs: Logs | None = None
         self.model.stop_training = False
         self.callbacks.history.on_train_begin()
         self.callbacks.call("on_train_begin", None)
-        for epoch in range(first, last):
-            result = self._epoch(epoch)
+        place = self.callbacks.resume(first)
+        if place.step > self.steps:
+            raise ValueError(f"the backup was made in step {place.step} of an epoch, and epochs have {self.steps} now")
+        logs = place.logs
+        for epoch in range(last if place.stopped else place.epoch, last):
+            result = self._epoch(epoch, place)
+            place = NOWHERE
             if result is None:
                 break
             logs = result
@@ -114,24 +141,28 @@ class Run:
             self.callbacks.call("on_train_batch_begin", step, None)
         return False
 
-    def _train(self) -> Logs | None:
-        """Train on the rows once; None if a loss or a weight is not finite."""
+    def _train(self, place: Place) -> Logs | None:
+        """Train on the rows once, or on what is left of them; None if a loss or a weight is not finite."""
         self.session.set_optimizer(self.model.optimizer)
         finite = self.session.train_epoch(
             self.feed, self.batch, shuffled=self.shuffle, watch=self._watch, steps=self.steps,
-            steps_a_call=1 if self.by_batch else None,
+            steps_a_call=1 if self.by_batch else None, first_step=place.step, sums=place.sums,
         )  # fmt: skip
         return self.session.results() if finite else None
 
-    def _epoch(self, epoch: int) -> Logs | None:
-        """One epoch and its validation; a diverged one is undone, and None where that is to end the run."""
+    def _epoch(self, epoch: int, place: Place) -> Logs | None:
+        """One epoch and its validation; a diverged one is undone, and None where that is to end the run.
+
+        An epoch that a backup was made in the midst of goes on from its step.
+        """
         session, callbacks = self.session, self.callbacks
         self.progress.epoch_begin(epoch)
-        callbacks.call("on_epoch_begin", epoch, None)
+        if not place.step:
+            callbacks.call("on_epoch_begin", epoch, None)
         session.keep()
-        if self.by_batch:
-            callbacks.call("on_train_batch_begin", 0, None)
-        logs = self._train()
+        if self.by_batch and place.step < self.steps:
+            callbacks.call("on_train_batch_begin", place.step, None)
+        logs = self._train(place)
         if logs is None:
             session.restore()
             if any(isinstance(callback, TerminateOnNaN) for callback in callbacks.members):
@@ -148,10 +179,7 @@ class Run:
             judged = session.evaluate(self.validation, self.validation_batch)
             callbacks.call("on_test_end", dict(judged))
             logs.update({f"val_{name}": value for name, value in judged.items()})
-        try:
-            callbacks.call("on_epoch_end", epoch, logs)
-        finally:
-            callbacks.history.on_epoch_end(epoch, logs)
+        callbacks.epoch_end(epoch, logs)
         self.progress.epoch_end(epoch, logs)
         return logs
 
@@ -171,7 +199,7 @@ class FullBatchRun(Run):
         logs, gradient = self.session.gradients(self.feed)
         return Point(place, logs["loss"], gradient.astype(np.float64), logs)
 
-    def _train(self) -> Logs | None:
+    def _train(self, place: Place) -> Logs | None:
         """Make an iteration; None if the loss is not finite where it begins."""
         parameters = self.session.plan.network.parameters
         try:

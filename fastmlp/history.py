@@ -52,6 +52,15 @@ class History(Callback):
         """Add an epoch."""
         self.append(epoch, logs or {})
 
+    def get_state(self) -> dict[str, Any]:
+        """Return the record."""
+        return {"epoch": self.epoch, "keys": list(self.history), "values": list(self.history.values())}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on with a record."""
+        self.epoch = list(state["epoch"])
+        self.history = dict(zip(state["keys"], state["values"], strict=True))
+
     def append(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Add a finished epoch, counted from 0, with the values computed in it."""
         self.epoch.append(int(epoch))

@@ -1,7 +1,7 @@
 """The hooks that a callback may override."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 Logs = dict[str, float]
 
@@ -18,6 +18,10 @@ class Callback:
     """
 
     model: Any = None
+    # Hooks of a higher order are called after all of a lower one; those above 0 hear of an epoch after the history.
+    order: ClassVar[int] = 0
+    # attributes that change in a training, for the state
+    counted: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -29,6 +33,23 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Take note of the model."""
         self.model = model
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a training has changed so far: None, bools, numbers, texts, arrays, and lists of these."""
+        return {name: getattr(self, name) for name in self.counted}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`get_state` returned; called after ``on_train_begin``.
+
+        Raises
+        ------
+        ValueError
+            When it is the state of something else.
+        """
+        if state.keys() != set(self.counted):
+            raise ValueError(f"the state of {type(self).__name__} has {sorted(self.counted)}, got {sorted(state)}")
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""

@@ -5,15 +5,15 @@ wording: the variance is ``scale / fan``; a uniform one is bounded by ``sqrt(3 s
 truncated at two standard deviations and widened so that the variance is right after truncation.
 """
 
-import dataclasses
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .configs import Configured
 from .errors import finite_number
 from .names import find
 
@@ -21,7 +21,7 @@ from .names import find
 TRUNCATED_STDDEV = 0.87962566103423978
 
 
-class Initializer(ABC):
+class Initializer(Configured, ABC):
     """What draws the first values of one array of weights."""
 
     @abstractmethod
@@ -39,10 +39,6 @@ class Initializer(ABC):
         -------
         ndarray of float32, of that shape, C-contiguous
         """
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal initializer."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
 
 
 def compute_fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -141,7 +137,7 @@ class _Checked(Initializer):
     """An initializer whose arguments are all finite numbers, kept as floats."""
 
     def __post_init__(self) -> None:
-        for name, value in self.get_config().items():
+        for name, value in self._arguments().items():
             low = 0.0 if name == "stddev" else -math.inf
             object.__setattr__(self, name, finite_number(name, value, at_least=low))
 

@@ -45,7 +45,8 @@ def _surely_finite(array: NDArray[Any]) -> bool:
     if array.dtype.char not in "fd" or not array.flags.c_contiguous:
         return False
     flat = array.reshape(-1)
-    return bool(np.dot(flat, flat) < LARGEST)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.dot(flat, flat) < LARGEST)
 
 
 def check_finite(name: str, array: NDArray[Any], advice: str = "remove or impute such rows") -> None:

@@ -33,12 +33,13 @@ from .layers import (
     Weights,
 )  # fmt: skip
 from .layers.base import give_names, nested
+from .saving.model import Saving
 from .seeds import check_seed, next_seed
 
 Float32 = NDArray[np.float32]
 
 
-class Sequential:
+class Sequential(Saving):
     """A stack of layers, each fed with the output of the one before.
 
     Parameters

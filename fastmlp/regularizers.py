@@ -1,6 +1,5 @@
 """Penalties on the size of weights that are added to the loss, as Keras 3 defines them."""
 
-import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .configs import Configured
 from .errors import finite_number
 from .kernels.jit import kernel
 from .names import find
@@ -15,7 +15,7 @@ from .names import find
 Buffer = NDArray[np.float32]
 
 
-class Regularizer(ABC):
+class Regularizer(Configured, ABC):
     """The penalty ``l1 * sum |w| + l2 * sum w²``; its gradient is ``l1 * sign(w) + 2 * l2 * w``."""
 
     @property
@@ -29,7 +29,7 @@ class Regularizer(ABC):
         """The factor of the sum of squares."""
 
     def __post_init__(self) -> None:
-        for name, value in self.get_config().items():
+        for name, value in self._arguments().items():
             object.__setattr__(self, name, finite_number(name, value, at_least=0.0))
 
     def __call__(self, weights: NDArray[Any]) -> float:
@@ -40,10 +40,6 @@ class Regularizer(ABC):
         if self.l2:
             penalty += self.l2 * float(np.sum(np.square(weights, dtype=np.float64)))
         return penalty
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal regularizer."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
 
 
 @dataclass(frozen=True)

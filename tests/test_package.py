@@ -33,9 +33,8 @@ FLOORS = {
     "kernels": 1,
     **dict.fromkeys(
         (
-            "activations", "constraints", "errors", "initializers", "inputs", "layers", "losses", "metrics", "names",
-            "optimizers",
-            "regularizers", "rows", "schedules", "seeds", "threads",
+            "activations", "configs", "constraints", "errors", "initializers", "inputs", "layers", "losses", "metrics",
+            "names", "optimizers", "regularizers", "rows", "schedules", "seeds", "threads",
         ),
         2,
     ),

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -35,6 +36,16 @@ class CSVLogger(Callback):
         self._headed = self.append and path.exists() and path.stat().st_size > 0
         self.keys, self._writer = None, None
         self._file = path.open("a" if self.append else "w", newline="")
+
+    def get_state(self) -> dict[str, Any]:
+        """Return how long the file is."""
+        return {"length": self._file.tell() if self._file is not None else 0}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """With ``append``, take lines off that were written after the state was kept."""
+        if self.append and self._file is not None and self._file.tell() > state["length"]:
+            self._file.truncate(state["length"])
+            self._headed = state["length"] > 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write a line."""

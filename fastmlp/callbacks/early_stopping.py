@@ -36,6 +36,8 @@ class EarlyStopping(Callback):
         The best value and its epoch.
     """
 
+    counted = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
+
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -59,6 +59,8 @@ class ReduceLROnPlateau(Callback):
         The lowest learning rate.
     """
 
+    counted = ("best", "wait", "cooldown_counter")
+
     def __init__(
         self,
         monitor: str = "val_loss",

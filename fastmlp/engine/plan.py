@@ -70,9 +70,7 @@ class Plan:
             row[t.SKIP] = stage.skip if stage.skip < 0 else places[stage.skip]
             row[t.ACTIVATION], row[t.ACTIVATION_AT] = stage.activation.compiled_kind, t.NOWHERE
             if stage.noise is not None:
-                own = stage.noise.seed
                 row[t.NOISE] = stage.noise.kind
-                row[t.NOISE_SEED] = np.uint64(seed if own is None else own).astype(np.int64)
             row[t.STATISTICS] = statistics if stage.by_batch else -1
             statistics += int(row[t.COLUMNS]) if stage.by_batch else 0
             dense = stage.kind == t.DENSE
@@ -120,8 +118,16 @@ class Plan:
         self.pack_floats = PANEL * int(table[:, t.COLUMNS].max())
         self.forward_flops = int(2 * products.sum())
         self.training_flops = int(4 * products.sum() + 2 * (products * table[:, t.BACK]).sum())
+        self.seed_noise(seed)
         for index, variable in enumerate(self.variables):
             variable.weight.attach(self, index)
+
+    def seed_noise(self, seed: int) -> None:
+        """Choose the seed of noise that has none of its own."""
+        for row, stage in zip(self.network.stages, self.stages, strict=True):
+            if stage.noise is not None:
+                own = stage.noise.seed
+                row[t.NOISE_SEED] = np.uint64(seed if own is None else own).astype(np.int64)
 
     def prepare(self, space: t.Workspace) -> None:
         """Compile or load what runs stages and activations that the engine does not run by itself, if there are any.
@@ -163,13 +169,14 @@ class Plan:
         for variable in self.variables:
             variable.weight.detach()
 
-    def _panels(self, row: t.Int64) -> list[tuple[slice, Float32]]:
+    @staticmethod
+    def _panels(row: t.Int64, buffer: Float32) -> list[tuple[slice, Float32]]:
         """A kernel's panels: their columns, and a view (rows, width) of each; ``row`` is its stage's."""
         panels = []
         for column in range(0, int(row[t.PANEL_COLUMNS]), PANEL):
             width = min(PANEL, int(row[t.PANEL_COLUMNS]) - column)
             start = int(row[t.KERNEL] + column * row[t.PANEL_ROWS])
-            view = self.network.parameters[start : start + int(row[t.PANEL_ROWS]) * width]
+            view = buffer[start : start + int(row[t.PANEL_ROWS]) * width]
             panels.append((slice(column, column + width), view.reshape(-1, width)))
         return panels
 
@@ -181,29 +188,36 @@ class Plan:
         )
         return row if row[t.KIND] == t.DENSE and row[t.KERNEL] == offset else None
 
-    def read(self, index: int) -> Float32:
-        """Return a copy of a variable, in its weight's shape."""
+    def read(self, index: int, buffer: Float32 | None = None) -> Float32:
+        """Return a copy of a variable in its weight's shape, from a buffer that lies as the parameters do."""
+        buffer = self.network.parameters if buffer is None else buffer
         row = self._kernel_of(index)
         if row is None:
             start = int(self.network.variables[index, t.OFFSET])
-            return self.network.parameters[start : start + self.variables[index].weight.shape[0]].copy()
-        padded = np.concatenate([panel for _, panel in self._panels(row)], axis=1)
-        if row[t.NARROW]:
-            padded = padded.T
-        return np.ascontiguousarray(padded[: row[t.INPUTS], : row[t.UNITS]])
-
-    def write(self, index: int, value: Float32) -> None:
-        """Store a variable, given in its weight's shape."""
-        row = self._kernel_of(index)
-        if row is None:
-            start = int(self.network.variables[index, t.OFFSET])
-            self.network.parameters[start : start + len(value)] = value
-            return
-        padded = np.zeros((row[t.PANEL_ROWS], row[t.PANEL_COLUMNS]), np.float32)
+            return buffer[start : start + self.variables[index].weight.shape[0]].copy()
+        value = np.empty((row[t.INPUTS], row[t.UNITS]), np.float32)
         matrix = value.T if row[t.NARROW] else value
-        padded[: matrix.shape[0], : matrix.shape[1]] = matrix
-        for columns, panel in self._panels(row):
-            panel[...] = padded[:, columns]
+        for columns, panel in self._panels(row, buffer):
+            part = matrix[:, columns]
+            part[...] = panel[: part.shape[0], : part.shape[1]]
+        return value
+
+    def write(self, index: int, value: Float32, buffer: Float32 | None = None) -> None:
+        """Store a variable, given in its weight's shape; padding stays as it is."""
+        buffer = self.network.parameters if buffer is None else buffer
+        row = self._kernel_of(index)
+        if row is None:
+            start = int(self.network.variables[index, t.OFFSET])
+            buffer[start : start + len(value)] = value
+            return
+        matrix = value.T if row[t.NARROW] else value
+        for columns, panel in self._panels(row, buffer):
+            part = matrix[:, columns]
+            panel[: part.shape[0], : part.shape[1]] = part
+
+    def trained(self) -> dict[int, int]:
+        """Return the numbers of the variables that are trained, by the identity of their weights."""
+        return {id(variable.weight): index for index, variable in enumerate(self.variables) if variable.trainable}
 
 
 def _penalty(variable: Variable) -> tuple[float, float, float]:

@@ -16,7 +16,7 @@ from ..losses.kinds import PARAMETERS
 from ..losses.table import is_common as is_common_loss
 from ..metrics import METRIC_FIELDS, Metric
 from ..metrics.kinds import FIRST_PARAMETER, LAST_PARAMETER, R2, WEIGHTED
-from ..optimizers import Optimizer
+from ..optimizers import LBFGS, Optimizer
 from ..optimizers.base import FACTORS
 from ..optimizers.table import is_common as is_common_optimizer
 from ..threads import Team, get_num_threads
@@ -113,7 +113,7 @@ class Session:
     def set_optimizer(self, optimizer: Optimizer) -> None:
         """Take the optimizer's present settings; its slots start anew when it is another one, or has others."""
         settings, slots = optimizer.settings(), optimizer.slots
-        if optimizer is not self._optimizer or slots != self._slots:
+        if not self.has_slots_of(optimizer):
             self._optimizer, self._slots = optimizer, slots
             memory = aligned(len(slots) * self.plan.network.parameters.size)
             parts = dict(zip(slots, np.split(memory, max(1, len(slots))), strict=False))
@@ -153,6 +153,30 @@ class Session:
                 offset, size = int(row[t.OFFSET]), int(row[t.SIZE])
                 if row[t.TRAINABLE]:
                     self.plan.network.parameters[offset : offset + size] = averages[offset : offset + size]
+
+    def has_slots_of(self, optimizer: Optimizer | LBFGS | None) -> bool:
+        """Say whether the slots are those of an optimizer with its present settings."""
+        return isinstance(optimizer, Optimizer) and optimizer is self._optimizer and optimizer.slots == self._slots
+
+    def slots(self) -> list[t.Float32]:
+        """Return views of the optimizer's slots, each of which lies as the parameters do."""
+        return list(self._update.slots.reshape(-1, self.plan.network.parameters.size))
+
+    def counts(self) -> dict[str, int]:
+        """Return what a training counts: with seed, weights and slots it decides how the training goes on."""
+        return {"epochs": self.epochs_trained, "iterations": self.iterations, "draws": int(self._job[t.DRAWS])}
+
+    def set_counts(self, epochs: int, iterations: int, draws: int) -> None:
+        """Go on counting from what :meth:`counts` returned."""
+        self.epochs_trained = epochs
+        self._count(iterations)
+        self._job[t.DRAWS] = draws
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep trainings and evaluations in other threads waiting."""
+        with self._lock:
+            yield
 
     def keep(self) -> None:
         """Remember the parameters, for :meth:`restore`."""
@@ -240,6 +264,8 @@ class Session:
         mode: int,
         limit: int | None = None,
         steps_a_call: int | None = None,
+        first_step: int = 0,
+        kept_sums: t.Float64 | None = None,
     ) -> None:
         training = mode != t.EVALUATE
         cut = cut_batch(self.plan, batch_size, training=training, whole=self._callback is not None)
@@ -259,13 +285,13 @@ class Session:
         if steps_a_call is not None:
             longest = min(longest, steps_a_call)
         job, sums = self._job, self._sums
-        sums[...] = 0
+        sums[...] = 0 if kept_sums is None else kept_sums
         self._centre(feed)
         job[t.MODE] = mode
         job[t.BATCH_SIZE], job[t.SAMPLES], job[t.ITERATION] = size, feed.rows, self.iterations
         seconds_a_step = flops / FLOPS_A_SECOND + 1e-6
         pace = self._paces.setdefault((training, size), Pace())
-        step = 0
+        step = first_step
         with Team(threads) as team:
             space = self._space(cut, size, pieces, team.size, feed, training=training)
             if training:
@@ -320,6 +346,10 @@ class Session:
         if self._callback is not None:
             self._callback.raise_error()
 
+    def sums(self) -> t.Float64:
+        """Return a copy of the running sums of the present epoch."""
+        return self._sums.copy()
+
     def results(self) -> dict[str, float]:
         """Return the loss and the metrics of the rows so far."""
         sums = self._sums
@@ -339,14 +369,22 @@ class Session:
         watch: Watch,
         steps: int | None = None,
         steps_a_call: int | None = None,
+        first_step: int = 0,
+        sums: t.Float64 | None = None,
     ) -> bool:
-        """Train on every row once, or for so many steps; return False if a loss or a weight is not finite."""
+        """Train on every row once, or for so many steps; return False if a loss or a weight is not finite.
+
+        An epoch that has come to ``first_step`` before goes on from there, with what :meth:`sums` returned then.
+        """
         order = NO_ORDER
         if shuffled:
             order = np.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
         with self._lock:
-            self._run(feed, batch_size, order, watch, mode=t.TRAIN, limit=steps, steps_a_call=steps_a_call)
+            self._run(
+                feed, batch_size, order, watch, mode=t.TRAIN, limit=steps, steps_a_call=steps_a_call,
+                first_step=first_step, kept_sums=sums,
+            )  # fmt: skip
             self.epochs_trained += 1
             if self._sums[t.DIVERGED]:
                 return False

@@ -1,12 +1,13 @@
 """What all layers share: a name, weights, and how they become stages of a plan."""
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..configs import Configured
 from ..errors import NotBuiltError, check_flag
 from ..inputs import check_array, check_finite
 
@@ -62,7 +63,7 @@ class Weight:
         self._own, self._plan = self.read(), None
 
 
-class Layer:
+class Layer(Configured):
     """A layer of a model.
 
     Parameters
@@ -99,6 +100,20 @@ class Layer:
     def trainable(self, value: bool) -> None:
         self._trainable = check_flag("trainable", value)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make an equal layer, as plain data, and whether it is trained."""
+        return {**super().get_config(), "trainable": self._trainable}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make a layer, without weights, from what :meth:`get_config` returned; see :meth:`Configured.from_config`."""
+        if not isinstance(config, Mapping):
+            raise TypeError(f"the config of {cls.__name__} must be a dict of its arguments, got {config!r}")
+        layer = super().from_config({name: value for name, value in config.items() if name != "trainable"})
+        if "trainable" in config:
+            layer.trainable = config["trainable"]
+        return layer
+
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of one sample's outputs for inputs of that shape.
 
@@ -117,6 +132,26 @@ class Layer:
 
     def _make_weights(self, shape: Shape, generator: np.random.Generator) -> list[Weight]:
         return []
+
+    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """Return the names and shapes of the layer's own weights, in Keras' order, for inputs of a shape."""
+        return {}
+
+    @property
+    def input_shape(self) -> Shape | None:
+        """The shape of a sample that the weights are made for; None before there are any."""
+        return self._input_shape
+
+    def own_weights(self) -> dict[str, Weight]:
+        """Return the weights that are not those of layers inside, by name; nothing before they are made."""
+        if self._input_shape is None:
+            return {}
+        return dict(zip(self.weight_shapes(self._input_shape), self._weights, strict=True))
+
+    def take(self, shape: Shape, weights: Mapping[str, Float32]) -> None:
+        """Be built for inputs of a shape with given weights, of the names and shapes of :meth:`weight_shapes`."""
+        self._weights = [Weight(weights[name]) for name in self.weight_shapes(shape)]
+        self._input_shape, self.built = shape, True
 
     def lay(self, chain: "Chain") -> None:
         """Add the layer's stages to a chain."""

@@ -77,6 +77,10 @@ class Dense(Layer):
             weights.append(Weight(self.bias_initializer((self.units,), generator)))
         return weights
 
+    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """Return those of the kernel (K, N) and, where there is one, the bias (N,)."""
+        return {"kernel": (*shape, self.units), **({"bias": (self.units,)} if self.use_bias else {})}
+
     def lay(self, chain: "Chain") -> None:
         """Add one stage."""
         kernel, *bias = self._weights

@@ -55,6 +55,10 @@ class _Standardised(Layer):
             weights.append(Weight(self.beta_initializer(shape, generator)))
         return weights
 
+    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """Return those of gamma and beta (K,), as far as there are any."""
+        return {**({"gamma": shape} if self.scale else {}), **({"beta": shape} if self.center else {})}
+
     def _lay_affine(self, chain: "Chain") -> None:
         """Add the stage of gamma and beta, if there is one of them."""
         if not (self.scale or self.center):
@@ -121,6 +125,10 @@ class BatchNormalization(_Standardised):
         weights.append(Weight(self.moving_mean_initializer(shape, generator)))
         weights.append(Weight(self.moving_variance_initializer(shape, generator)))
         return weights
+
+    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """Return those of gamma and beta, as far as there are any, and of both averages (K,)."""
+        return {**super().weight_shapes(shape), "moving_mean": shape, "moving_variance": shape}
 
     def weights_of_parts(self) -> list[tuple[Weight, bool]]:
         """Return every weight, and whether it is trained; the averages are not."""
@@ -208,6 +216,9 @@ class Normalization(Layer):
         super().__init__(name)
         self._constants: tuple[Weight, Weight] | None = None
 
+    def _arguments(self) -> dict[str, Any]:
+        return {"mean": self._mean, "variance": self._variance, "name": self.name}
+
     def adapt(self, data: Any) -> None:
         """Take the mean and the variance of every feature of ``data`` (n, K), in float64.
 
@@ -246,6 +257,10 @@ class Normalization(Layer):
             Weight(np.ones(shape, np.float32)),
             Weight(np.zeros((), np.float32)),
         ]
+
+    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """Return those of mean and variance (K,) and of the count (); none where they were given."""
+        return {} if self._given else {"mean": shape, "variance": shape, "count": ()}
 
     def weights_of_parts(self) -> list[tuple[Weight, bool]]:
         """Return every weight; none is trained."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..configs import Configured
 from .base import Layer, Shape, Weight, one_row
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ class Residual(Layer):
     def trainable(self, value: bool) -> None:
         for layer in self.layers:
             layer.trainable = value
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the layers inside and the name; the layers say themselves whether they are trained."""
+        return Configured.get_config(self)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return the shape of the inputs, which is also that of the last layer's outputs."""

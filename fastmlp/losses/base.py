@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..configs import Configured
 from ..kernels.jit import kernel
 from ..rows import paired_rows
 from .kinds import PARAMETERS
@@ -40,7 +41,7 @@ def elements(
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Configured):
     """What training minimises: the mean over the batch (weighted: ``sum(w * l) / B``, as in Keras)."""
 
     kind: ClassVar[int]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..configs import Configured
 from ..inputs import check_sample_weight
 from ..rows import centre, paired_rows
 
@@ -19,7 +20,7 @@ def ratio(part: Sums, whole: Sums) -> Sums:
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(Configured):
     """A figure over all rows of an epoch; ``name`` is its key in the history, unless it was given by another one."""
 
     kind: ClassVar[int]

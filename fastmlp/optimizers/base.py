@@ -6,6 +6,7 @@ from typing import Any, ClassVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from ..configs import Configured
 from ..errors import FLOAT32_LARGEST as LARGEST
 from ..errors import check_flag
 from .schedules import LearningRateSchedule
@@ -87,7 +88,7 @@ class LearningRate:
 
 
 @dataclass
-class Optimizer:
+class Optimizer(Configured):
     """How gradients change parameters. ``learning_rate`` may be changed between calls of ``fit``.
 
     Parameters

@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..configs import Configured
 from ..errors import check_count, finite_number
 from .line_search import Point, inner, search
 
@@ -26,7 +27,7 @@ PATIENCE = 3
 
 
 @dataclass
-class LBFGS:
+class LBFGS(Configured):
     """Limited-memory BFGS for training by whole data sets (Nocedal & Wright, Numerical Optimization, section 7.2).
 
     An epoch of ``fit`` is one iteration: a direction from the last steps and gradients, and a line search along it,

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from ...configs import Configured
 from ...errors import finite_number
 from .curves import scheduled_rate
 
 
 @dataclass(frozen=True)
-class LearningRateSchedule:
+class LearningRateSchedule(Configured):
     """A learning rate for every step; what all schedules have in common.
 
     Called with the number of a step, from 0, it returns the rate of that step. An optimizer counts batches, over all

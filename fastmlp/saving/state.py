@@ -1,0 +1,264 @@
+"""What a model file holds: a model as a document of plain data and named tensors, and a model made from them.
+
+A tensor is named after its layer and what it is there, ``dense.kernel``; a layer inside another one has a name of its
+own in the model, and needs no more. An optimizer's slots are ``dense.kernel.slot0`` and so on, in their weight's shape:
+how the compiled loops lay them out depends on the machine.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..configs import decode, encode
+from ..engine.session import Session
+from ..errors import ModelFileError, TrainingDivergedError
+from ..history import History
+from ..layers import Input, Layer, Shape, Weight
+from ..layers.base import nested
+from ..optimizers import LBFGS
+from .container import Tensors
+
+if TYPE_CHECKING:
+    from ..model import Sequential
+
+# A file of a few bytes can ask for much memory by layers without weights: for a sample's numbers, all layers together
+# may have this many, or as many as there are weights; and every layer takes time.
+MOST_NUMBERS_OF_A_SAMPLE = 1 << 24
+MOST_LAYERS = 4096
+LARGEST_COUNT = 2**63 - 1
+# how the names of tensors end that are none of weights: slots, and what a backup has besides
+NO_WEIGHT = re.compile("slot[0-9]+|state|sums")
+
+# what may go wrong while objects are made from what a file says
+BAD_CONTENT = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError)
+
+
+def named_weights(layers: Iterable[Layer]) -> Iterator[tuple[str, Weight]]:
+    """Yield all weights there are, with the names of their tensors."""
+    for layer in nested(layers):
+        for name, weight in layer.own_weights().items():
+            yield f"{layer.name}.{name}", weight
+
+
+def finite(tensor: Any) -> bool:
+    """Say whether there is no NaN and nothing infinite in a tensor."""
+    return tensor.size == 0 or bool(np.isfinite(tensor.min()) and np.isfinite(tensor.max()))
+
+
+def capture_weights(model: "Sequential") -> tuple[dict[str, Any], Tensors]:
+    """Return a document and tensors that hold a model's weights.
+
+    Raises
+    ------
+    TrainingDivergedError
+        When one is not finite, as in the midst of an epoch that diverges.
+    """
+    tensors = {name: weight.read() for name, weight in named_weights(model.layers)}
+    for name, tensor in tensors.items():
+        if not finite(tensor):
+            raise TrainingDivergedError(f"{name} is not finite, and is not saved")
+    return {"content": "weights"}, tensors
+
+
+def capture(model: "Sequential", *, optimizer: bool = True) -> tuple[dict[str, Any], Tensors]:
+    """Return a document and tensors that hold all of a model, with or without how it was compiled and trained.
+
+    Raises
+    ------
+    TypeError
+        When something in the model is of a class that is in no table of this package.
+    TrainingDivergedError
+        When a weight is not finite.
+    """
+    _, tensors = capture_weights(model)
+    document: dict[str, Any] = {
+        "content": "model",
+        "config": model.get_config(),
+        "built": model.built,
+        "shapes": {layer.name: layer.input_shape for layer in nested(model.layers) if layer.built},
+        "generator": model._generator.bit_generator.state,
+    }
+    if optimizer:
+        document["compile"] = model.get_compile_config()
+        document["history"] = None if model.history is None else encode_history(model.history)
+        document["training"], slots = capture_training(model)
+        tensors |= slots
+    return document, tensors
+
+
+def capture_training(model: "Sequential") -> tuple[dict[str, int] | None, Tensors]:
+    """Return the counts and the slots of a training that would go on, or None and nothing."""
+    session = model._session
+    if session is None or model._built_trainable != model._trainable():
+        return None, {}
+    counts = {**session.counts(), "slots": 0}
+    if not session.has_slots_of(model.optimizer):
+        return {**counts, "iterations": 0}, {}
+    trained, tensors = session.plan.trained(), {}
+    slots = session.slots()
+    for name, weight in named_weights(model.layers):
+        if id(weight) in trained:
+            for number, slot in enumerate(slots):
+                tensors[f"{name}.slot{number}"] = session.plan.read(trained[id(weight)], slot)
+    return {**counts, "slots": len(slots)}, tensors
+
+
+def encode_history(history: History) -> dict[str, Any]:
+    """Return a history as plain data."""
+    return {
+        "epoch": encode(history.epoch),
+        "history": {name: encode(values) for name, values in history.history.items()},
+        "params": {name: encode(value) for name, value in history.params.items()},
+    }
+
+
+def decode_history(data: Mapping[str, Any]) -> History:
+    """Make a history of what :func:`encode_history` returned."""
+    history = History({name: decode(value) for name, value in data["params"].items()})
+    history.epoch = [int(epoch) for epoch in data["epoch"]]
+    history.history = {name: [float(decode(value)) for value in values] for name, values in data["history"].items()}
+    return history
+
+
+def skeleton(model_class: "type[Sequential]", config: Mapping[str, Any]) -> "Sequential":
+    """Make a model of layers without weights from its config."""
+    unknown = sorted(config.keys() - {"name", "seed", "input_shape", "layers"})
+    if unknown or not isinstance(config["layers"], list):
+        raise TypeError(f"a model's config has the keys name, seed, input_shape and layers, and maybe not {unknown}")
+    if len(config["layers"]) > MOST_LAYERS:
+        raise ValueError(f"a model may have at most {MOST_LAYERS} layers, got {len(config['layers'])}")
+    layers = decode(config["layers"])
+    if sum(1 for _ in nested(layer for layer in layers if isinstance(layer, Layer))) > MOST_LAYERS:
+        raise ValueError(f"a model may have at most {MOST_LAYERS} layers, with those inside others")
+    # a model that has no input yet is not built while layers are added
+    model = model_class(layers, name=config["name"], seed=config["seed"])
+    if config["input_shape"] is not None:
+        model._inputs = Input(config["input_shape"]).shape
+    return model
+
+
+def restore(document: Mapping[str, Any], tensors: Tensors, source: str) -> "Sequential":
+    """Make a model of what :func:`capture` returned, from anywhere.
+
+    Raises
+    ------
+    ModelFileError
+        When the two do not make a model.
+    """
+    # that module needs this one first
+    from ..model import Sequential
+
+    if document.get("content") != "model":
+        raise ModelFileError(
+            f"{source} holds {document.get('content')!r}, not a whole model; load_weights loads weights alone"
+        )
+    try:
+        return _restore(Sequential, document, dict(tensors))
+    except ModelFileError as error:
+        raise ModelFileError(f"{source}: {error}") from None
+    except BAD_CONTENT as error:
+        raise ModelFileError(
+            f"{source} does not describe a model that this fastmlp can make: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _restore(model_class: "type[Sequential]", document: Mapping[str, Any], tensors: Tensors) -> "Sequential":
+    model = skeleton(model_class, document["config"])
+    _check_size(model, tensors)
+    shapes = document["shapes"]
+    for layer in nested(model.layers):
+        if layer.name in shapes:
+            shape = Input(shapes[layer.name]).shape
+            layer.take(shape, _take(tensors, str(layer.name), layer.weight_shapes(shape)))
+    if document["built"]:
+        # draws nothing where all layers have weights
+        model.build()
+    model._generator.bit_generator.state = document["generator"]
+    if document.get("compile") is not None:
+        model.compile_from_config(document["compile"])
+    if document.get("history") is not None:
+        model.history = decode_history(document["history"])
+    if document.get("training") is not None:
+        restore_training(model, document["training"], tensors)
+    if tensors:
+        raise ModelFileError(f"there are tensors that belong to no layer: {', '.join(sorted(tensors)[:3])}")
+    return model
+
+
+def _take(tensors: Tensors, layer: str, shapes: Mapping[str, Shape], ending: str = "") -> Tensors:
+    """Remove and return the tensors of a layer, by the names of its weights, after a check of shapes and numbers."""
+    taken = {}
+    for name, shape in shapes.items():
+        key = f"{layer}.{name}{ending}"
+        if key not in tensors:
+            raise ModelFileError(f"tensor {key!r} is missing")
+        tensor = tensors.pop(key)
+        if tensor.shape != shape or tensor.dtype != np.float32:
+            raise ModelFileError(f"tensor {key!r} must be float32 {shape}, got {tensor.dtype} {tensor.shape}")
+        if not ending and not finite(tensor):
+            raise ModelFileError(f"tensor {key!r} must be finite, and holds NaN or an infinite number")
+        taken[name] = tensor
+    return taken
+
+
+def restore_training(model: "Sequential", counts: Mapping[str, Any], tensors: Tensors) -> None:
+    """Let a model go on training from there; removes what it takes from the tensors."""
+    numbers = [counts[name] for name in ("epochs", "iterations", "draws", "slots")]
+    if not all(type(number) is int and 0 <= number <= LARGEST_COUNT for number in numbers):
+        raise ModelFileError(f"the counts of the training must be integers from 0, got {dict(counts)}")
+    epochs, iterations, draws, slots = numbers
+    session: Session | None = model._session
+    if session is None:
+        raise ModelFileError("there is a training, but the model is not built")
+    if model.optimizer is None or isinstance(model.optimizer, LBFGS):
+        if slots or iterations:
+            raise ModelFileError("there are steps of an optimizer, but the model has none that keeps any")
+    else:
+        session.set_optimizer(model.optimizer)
+        # without steps, the slots are as the optimizer begins with them
+        if slots != len(session.slots()) and (slots or iterations):
+            raise ModelFileError(f"the optimizer has {len(session.slots())} slots, got {slots}")
+        trained = session.plan.trained()
+        for layer in nested(model.layers):
+            own = layer.own_weights()
+            for number, slot in enumerate(session.slots()[:slots]):
+                shapes = {name: weight.shape for name, weight in own.items() if id(weight) in trained}
+                for name, value in _take(tensors, str(layer.name), shapes, f".slot{number}").items():
+                    session.plan.write(trained[id(own[name])], value, slot)
+    session.set_counts(epochs, iterations, draws)
+
+
+def _check_size(model: "Sequential", tensors: Tensors) -> None:
+    """Refuse a model that would need much more memory than there are weights."""
+    if model._inputs is None:
+        return
+    numbers = prod(model._inputs) + sum(map(prod, _shapes(model.layers, model._inputs)))
+    if numbers > max(MOST_NUMBERS_OF_A_SAMPLE, sum(tensor.size for tensor in tensors.values())):
+        raise ValueError(f"a sample would have {numbers} numbers in all layers, for which there are too few weights")
+
+
+def _shapes(layers: Iterable[Layer], shape: Shape) -> Iterator[Shape]:
+    """Yield the shape of one sample's outputs of each layer."""
+    for layer in layers:
+        yield from _shapes(layer.inner, shape)
+        shape = layer.output_shape(shape)
+        yield shape
+
+
+def read_weights(model: "Sequential", tensors: Tensors, source: str) -> dict[str, Any]:
+    """Return a model's weights among tensors, by their names, or raise ModelFileError if they are not the same ones."""
+    rest = {name: tensor for name, tensor in tensors.items() if not NO_WEIGHT.fullmatch(name.rpartition(".")[2])}
+    values = {}
+    try:
+        for layer in nested(model.layers):
+            shapes = {name: weight.shape for name, weight in layer.own_weights().items()}
+            for name, value in _take(rest, str(layer.name), shapes).items():
+                values[f"{layer.name}.{name}"] = value
+        if rest:
+            raise ModelFileError(f"there are weights of layers that the model does not have: {sorted(rest)[0]!r}")
+    except ModelFileError as error:
+        raise ModelFileError(f"{source} is of another model: {error}") from None
+    return values

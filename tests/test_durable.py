@@ -1,0 +1,149 @@
+"""Files are whole, old or new: with every system call failing in turn, and with the writer killed at any moment."""
+
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import fastmlp
+from fastmlp import Dense, Input, Sequential
+from fastmlp.saving.durable import replace_file
+
+CALLS = ("open", "stat", "fchmod", "write", "fsync", "close", "replace")
+OLD, NEW = b"old" * 1000, [b"new", memoryview(b"er" * 5000), b""]
+WHOLE = b"".join(NEW)
+
+
+class Failing:
+    """System calls of which the one with a given number fails, before it does anything or after."""
+
+    def __init__(self, monkeypatch, fails, late):
+        self.number, self.fails, self.late, self.failed = 0, fails, late, None
+        for name in CALLS:
+            monkeypatch.setattr(os, name, self.wrap(name, getattr(os, name)))
+
+    def wrap(self, name, call):
+        def wrapped(*arguments, **options):
+            number, self.number = self.number, self.number + 1
+            if number != self.fails:
+                return call(*arguments, **options)
+            self.failed = name
+            # a descriptor is gone even if closing it has failed
+            if self.late or name == "close":
+                call(*arguments, **options)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        return wrapped
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the calls are those of POSIX")
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("exists", [True, False], ids=["over a file", "new"])
+def test_every_call_may_fail(exists, late, tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    failures = []
+    for fails in range(100):
+        path.unlink(missing_ok=True)
+        if exists:
+            path.write_bytes(OLD)
+        descriptors = len(list(Path("/proc/self/fd").iterdir())) if sys.platform == "linux" else 0
+        with monkeypatch.context() as patch:
+            calls = Failing(patch, fails, late)
+            with contextlib.suppress(OSError):
+                replace_file(path, NEW)
+        renamed = path.exists() and path.read_bytes() == WHOLE
+        if calls.failed is None:
+            assert renamed
+            break
+        failures.append(calls.failed)
+        leaked = calls.failed == "open" and late
+        if sys.platform == "linux" and not leaked:
+            assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+        if not renamed:
+            assert path.exists() == exists
+            assert not exists or path.read_bytes() == OLD
+        if not leaked:
+            assert list(tmp_path.iterdir()) == ([path] if path.exists() else [])
+        for left in tmp_path.iterdir():
+            left.unlink()
+    assert failures == [
+        "open", "stat", *(["fchmod"] if exists else []), "write", "write", "fsync", "close", "replace",
+        # of the folder
+        "open", "fsync", "close",
+    ]  # fmt: skip
+
+
+def test_a_failure_leaves_model_and_file_as_they_were(tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    model = Sequential([Input(shape=(3,)), Dense(2)], seed=0)
+    model.save(path)
+    before = path.read_bytes()
+    model.set_weights([weight + 1 for weight in model.get_weights()])
+    weights = model.get_weights()
+    with monkeypatch.context() as patch:
+        Failing(patch, 4, late=False)
+        with pytest.raises(OSError, match="No space left"):
+            model.save(path)
+    assert path.read_bytes() == before
+    assert all((a == b).all() for a, b in zip(model.get_weights(), weights, strict=True))
+    model.save(path)
+    assert all((a == b).all() for a, b in zip(fastmlp.load_model(path).get_weights(), weights, strict=True))
+
+
+def test_partial_writes_are_continued(tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
+    replace_file(tmp_path / "file", NEW)
+    assert (tmp_path / "file").read_bytes() == WHOLE
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes and links")
+def test_modes_and_links_stay(tmp_path):
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_bytes(OLD)
+    path.chmod(0o640)
+    link.symlink_to(path)
+    replace_file(link, NEW)
+    assert link.is_symlink()
+    assert path.read_bytes() == WHOLE
+    assert path.stat().st_mode & 0o777 == 0o640
+    # a new file has the mode that any file gets
+    replace_file(tmp_path / "new", NEW)
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+WRITER = """
+import sys
+from fastmlp.saving.durable import replace_file
+print("ready", flush=True)
+number = 0
+while True:
+    number += 1
+    replace_file(sys.argv[1], [b"%08d" % number, bytes([number % 251]) * 300_000, b"%08d" % number])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_killed_writer_leaves_a_whole_file(tmp_path):
+    path = tmp_path / "file"
+    replace_file(path, [b"%08d" % 0, bytes(300_000), b"%08d" % 0])
+    last = 0
+    for attempt in range(8):
+        with subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            time.sleep(0.003 + 0.007 * attempt)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        content = path.read_bytes()
+        number = int(content[:8])
+        assert content == b"%08d" % number + bytes([number % 251]) * 300_000 + b"%08d" % number
+        last = max(last, number)
+    assert last > 0
+    assert all(left == path or left.suffix == ".part" for left in tmp_path.iterdir())
