@@ -24,8 +24,6 @@ from fastmlp.ladder.cases import choose
 from fastmlp.ladder.command import microseconds
 from fastmlp.ladder.runs import Findings, Result
 
-BEGIN, END = "<!-- ladder: begin -->", "<!-- ladder: end -->"
-
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="The speed ladder, as Markdown.")
@@ -129,8 +127,8 @@ def markdown(findings: Findings, where: dict[str, Any]) -> str:
     return "\n\n".join([*parts, explanation(findings, where)])
 
 
-def insert(file: Path, text: str | None) -> None:
-    """Replace what is between the markers of a file; None only looks whether it can be done.
+def insert(file: Path, text: str | None, part: str = "ladder") -> None:
+    """Replace what is between a part's markers in a file; None only looks whether it can be done.
 
     Raises
     ------
@@ -138,11 +136,12 @@ def insert(file: Path, text: str | None) -> None:
         The file has not both markers once, in their order.
     """
     whole = file.read_text(encoding="utf-8")
-    if whole.count(BEGIN) != 1 or whole.count(END) != 1 or whole.index(BEGIN) > whole.index(END):
-        raise ValueError(f"{file} must have the lines {BEGIN} and {END} once, in this order")
+    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    if whole.count(begin) != 1 or whole.count(end) != 1 or whole.index(begin) > whole.index(end):
+        raise ValueError(f"{file} must have the lines {begin} and {end} once, in this order")
     if text is not None:
-        before, rest = whole.split(BEGIN)
-        file.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+        before, rest = whole.split(begin)
+        file.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
 
 
 def show_progress(event: str, fields: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from fastmlp.ladder import runs, sides
 from fastmlp.ladder.cases import Case
 from fastmlp.ladder.runs import Findings, Result
 
-from .report import conditions, show_progress
+from .report import conditions, insert, show_progress
 
 STEPS = 10  # in an epoch, where that is not what changes
 ROWS = 2000  # in an epoch, at least, so that a call has something to do
@@ -134,6 +134,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.3, help="for each side of a point (default: %(default)s)")
     parser.add_argument("--cores", nargs="+", type=int, metavar="CORE", help="which ones (default: the last ones)")
     parser.add_argument("--chart", type=Path, metavar="STEM", help="draw STEM.png and STEM.svg (needs matplotlib)")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write the tables into a file between its markers")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the findings as JSON")
     return parser.parse_args(given)
 
@@ -142,16 +143,19 @@ def main(given: Sequence[str] | None = None) -> int:
     options = arguments(given)
     cases = [case for axis in options.axes for case in AXES[axis][1]]
     names = sides.check_names(options.sides)
+    if options.page:
+        insert(options.page, None, "scaling")  # it would be a pity to find out after measuring
     findings = runs.measure(cases, names, [options.threads], options.seconds, show_progress, cores=options.cores)
     where = conditions()
     if options.save:
         options.save.write_text(json.dumps({"findings": findings.as_dict(), "conditions": where}), encoding="utf-8")
-    for axis in options.axes:
-        results = of_axis(findings, axis)
-        if results:
-            print(f"**{AXES[axis][0]}**\n\n{table(results, axis)}\n")
+    shown = [(axis, results) for axis in options.axes if (results := of_axis(findings, axis))]
+    text = "\n\n".join(f"**{AXES[axis][0]}**\n\n{table(results, axis)}" for axis, results in shown)
+    print(text)
     if options.chart and findings.results:
         draw(findings, options.axes, where, options.chart)
+    if options.page:
+        insert(options.page, f"{text}\n\n{where['processor']}; {where['date']}.", "scaling")
     for reason in findings.disagreements:
         print(f"error: {reason}", file=sys.stderr)
     return 1 if findings.disagreements else 0

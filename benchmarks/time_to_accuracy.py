@@ -21,7 +21,7 @@ from fastmlp.ladder import sides, threads
 from fastmlp.ladder.cases import Case, start_weights
 
 from .accuracy_trainers import TRAINERS, import_for
-from .report import conditions
+from .report import conditions, insert
 
 SIZES = (784, 256, 128, 10)
 LIMIT = 50  # epochs, after which the accuracy is not reached
@@ -87,6 +87,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="how many, the median counts (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, metavar="N")
     parser.add_argument("--sides", nargs="+", default=list(TRAINERS), choices=list(TRAINERS), metavar="LIBRARY")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write the table into a file between its markers")
     parser.add_argument("--cores", nargs="+", type=int, metavar="CORE", help="which ones (default: the last ones)")
     for name, kind in (("worker", str), ("seed", int), ("pin", str), ("started", float)):
         parser.add_argument(f"--{name}", type=kind, help=argparse.SUPPRESS)  # how it calls itself
@@ -104,6 +105,8 @@ def main(given: Sequence[str] | None = None) -> int:
         found = run(options.worker, options.folder, options.seed, options.batch, options.target, options.started)
         print(json.dumps(found))
         return 0
+    if options.page:
+        insert(options.page, None, "accuracy")  # it would be a pity to find out after measuring
     names = []
     for name in options.sides:
         reason = sides.missing(name)
@@ -118,9 +121,11 @@ def main(given: Sequence[str] | None = None) -> int:
     where = conditions()
     versions = ", ".join(f"{sides.LIBRARIES[name].title} {sides.version_of(name)}" for name in names)
     count = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
-    print(table(results, options.target))
-    print(f"\n{'-'.join(map(str, SIZES))}, relu, Adam, batch {options.batch}; {count}, {options.seeds} seeds")
-    print(f"{where['processor']}; {versions}; {where['date']}")
+    network = f"{'-'.join(map(str, SIZES))}, relu, Adam, batch {options.batch}; {count}, {options.seeds} seeds"
+    text = f"{table(results, options.target)}\n\n{network}. {where['processor']}; {versions}; {where['date']}."
+    print(text)
+    if options.page:
+        insert(options.page, text, "accuracy")
     return 0
 
 

@@ -12,6 +12,8 @@ from benchmarks import report
 from fastmlp.ladder.cases import RUNGS
 from fastmlp.ladder.runs import Findings, Result
 
+BEGIN, END = "<!-- ladder: begin -->", "<!-- ladder: end -->"
+
 ROOT = Path(__file__).parent.parent
 CONDITIONS = {"processor": "Fast 9000", "python": "3.11.0", "numba": "0.65.0", "date": "2026-01-01"}
 
@@ -100,13 +102,13 @@ def test_report_fills_in_earlier_sides():
 def test_report_goes_between_the_markers(tmp_path, capsys, monkeypatch):
     pytest.importorskip("matplotlib")
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n\n{report.BEGIN}\nold\n{report.END}\n\nafter\n", encoding="utf-8")
+    readme.write_text(f"before\n\n{BEGIN}\nold\n{END}\n\nafter\n", encoding="utf-8")
     (tmp_path / "docs").mkdir()
     loaded = saved(tmp_path / "findings.json", findings())
     assert report.main(["--load", loaded, "--readme", str(readme)]) == 0
     text = readme.read_text(encoding="utf-8")
-    assert text.startswith(f"before\n\n{report.BEGIN}\n![")
-    assert text.endswith(f"\n{report.END}\n\nafter\n")
+    assert text.startswith(f"before\n\n{BEGIN}\n![")
+    assert text.endswith(f"\n{END}\n\nafter\n")
     assert "(docs/ladder.png)" in text
     assert "old" not in text
     for ending in (".png", ".svg"):
@@ -116,7 +118,7 @@ def test_report_goes_between_the_markers(tmp_path, capsys, monkeypatch):
     assert "other programs had 50% of the cores" in printed.err
 
 
-@pytest.mark.parametrize("text", ["", report.BEGIN, f"{report.END} {report.BEGIN}", f"{report.BEGIN} {report.END}" * 2])
+@pytest.mark.parametrize("text", ["", BEGIN, f"{END} {BEGIN}", f"{BEGIN} {END}" * 2])
 def test_report_needs_its_markers_once(tmp_path, text):
     file = tmp_path / "README.md"
     file.write_text(text, encoding="utf-8")
@@ -127,13 +129,13 @@ def test_report_needs_its_markers_once(tmp_path, text):
 
 def test_report_keeps_findings_that_disagree_out_of_the_readme(tmp_path, capsys):
     readme = tmp_path / "README.md"
-    readme.write_text(f"{report.BEGIN}{report.END}", encoding="utf-8")
+    readme.write_text(f"{BEGIN}{END}", encoding="utf-8")
     measured = findings()
     measured.disagreements.append("coffee: the losses differ")
     loaded = saved(tmp_path / "findings.json", measured)
     assert report.main(["--load", loaded, "--readme", str(readme)]) == 1
     assert "error: coffee: the losses differ" in capsys.readouterr().err
-    assert readme.read_text(encoding="utf-8") == f"{report.BEGIN}{report.END}"
+    assert readme.read_text(encoding="utf-8") == f"{BEGIN}{END}"
 
 
 def test_report_measures_and_saves(tmp_path, capsys, monkeypatch):
