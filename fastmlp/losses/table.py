@@ -1,7 +1,8 @@
 """The table of losses: which code belongs to which number, and which class to which name."""
 
 from collections.abc import Callable
-from typing import Any
+from types import BuiltinFunctionType
+from typing import Any, cast
 
 import numpy as np
 
@@ -228,8 +229,10 @@ TABLE: dict[str, type[Loss]] = {
 
 
 def is_function(thing: object) -> bool:
-    """Say whether something is a function of a user's, jitted or not, and none of those that losses are named after."""
-    return getattr(thing, "__name__", "") not in TABLE or is_jitted(thing)
+    """Say whether something is a function of a user's: not a loss, a class, a built-in, or of the name of a loss."""
+    others = (Loss, type, BuiltinFunctionType)
+    own_name = is_jitted(thing) or getattr(thing, "__name__", "") not in TABLE
+    return callable(thing) and not isinstance(thing, others) and own_name
 
 
 def get(identifier: str | Loss | Callable[..., Any]) -> Loss:
@@ -242,6 +245,6 @@ def get(identifier: str | Loss | Callable[..., Any]) -> Loss:
     TypeError
         For anything else.
     """
-    if callable(identifier) and not isinstance(identifier, (Loss, type)) and is_function(identifier):
-        return Custom(identifier)
+    if is_function(identifier):
+        return Custom(cast("Callable[..., Any]", identifier))
     return find("loss", identifier, TABLE, Loss, "Huber(delta=0.5)", ALIASES)
