@@ -83,6 +83,8 @@ class Sequential:
         self.loss: losses.Loss | None = None
         self._metrics: list[str | metrics_table.Metric] = []
         self._weighted_metrics: list[str | metrics_table.Metric] = []
+        # a session need not be told again what it measures for this call of compile
+        self._compilation = object()
         self.history: History | None = None
         self.stop_training = False
         for layer in layers or ():
@@ -268,6 +270,7 @@ class Sequential:
         weighted = [metrics_table.check(metric) for metric in weighted_metrics or ()]
         self.loss = losses.get(loss)
         self.optimizer, self._metrics, self._weighted_metrics = chosen, measured, weighted
+        self._compilation = object()
 
     def _compiled(self) -> tuple[optimizers.Optimizer | optimizers.LBFGS, losses.Loss]:
         if self.optimizer is None or self.loss is None:
@@ -276,6 +279,8 @@ class Sequential:
 
     def _set_objective(self, session: Session, loss: losses.Loss) -> None:
         """Resolve metrics, and take logits where the output activation belongs to the loss."""
+        if session.measures(self._compilation):
+            return
         plan = session.plan
         units, activation = plan.units, plan.stages[-1].activation.name
         from_logits = bool(getattr(loss, "from_logits", False))
@@ -296,7 +301,7 @@ class Sequential:
             (key, metric, place >= plain)
             for place, (key, (_, metric)) in enumerate(zip(keys, [*groups[0], *groups[1]], strict=True))
         ]
-        session.set_objective(loss, named, logits=loss.logits_of == activation)
+        session.set_objective(loss, named, logits=loss.logits_of == activation, purpose=self._compilation)
 
     def fit(
         self,
@@ -458,12 +463,12 @@ class Sequential:
             raise ValueError("LBFGS trains on whole data sets by fit; train_on_batch needs an optimizer such as 'adam'")
         features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
         weights = class_weights(class_weight, targets, weights)
-        session = self._ready()
+        session = self._session
+        assert session is not None
         self._set_objective(session, loss)
         session.set_optimizer(optimizer)
         session.keep()
-        feed = Feed(features, targets, weights)
-        if not session.train_epoch(feed, feed.rows, shuffled=False, watch=lambda rows: None):
+        if not session.train_batch(Feed(features, targets, weights)):
             session.restore()
             raise TrainingDivergedError("the step diverged: the loss or a weight became NaN or infinite")
         logs = session.results()
@@ -489,7 +494,8 @@ class Sequential:
         if not self._layers:
             raise ValueError("the model has no layers: add at least one Dense")
         shape = features.shape[1:]
-        targets = check_y(y, len(features), self._output_shape(shape)[-1], loss)
+        units = self._output_shape(shape)[-1] if self._plan is None else self._plan.units
+        targets = check_y(y, len(features), units, loss)
         weights = check_sample_weight(sample_weight, len(features))
         self._ready(shape)
         return flat(features), targets, weights
@@ -796,7 +802,7 @@ def _check_deterministic(layers: Iterable[Layer]) -> None:
 
 def flat(samples: NDArray[Any]) -> NDArray[Any]:
     """Return samples of any shape, or none, as rows."""
-    return samples.reshape(len(samples), prod(samples.shape[1:]))
+    return samples if samples.ndim == 2 else samples.reshape(len(samples), prod(samples.shape[1:]))
 
 
 def _as_asked(logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:

@@ -16,7 +16,7 @@ BLOCK_FLOATS = 1 << 20
 def read_only(array: NDArray[Any]) -> NDArray[np.float32]:
     """Return a view that cannot be written: kernels see one type of array, and never change users' data."""
     view = array.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 

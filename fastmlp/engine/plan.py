@@ -110,6 +110,10 @@ class Plan:
             aligned(at),
         )
         self.statistics = statistics
+        # whether a variable has a constraint
+        self.constrained = bool(self.network.variables[:, t.CONSTRAINT].any())
+        dense = table[:, t.KIND] == t.DENSE
+        self._extended = not dense.all() or bool(table[:, t.NOISE].any()) or self.constrained
         noisy = table[table[:, t.NOISE] != 0, t.UNITS]
         self.word_room = -(-int(noisy.max(initial=0)) // WORD_ROOM_UNIT) * WORD_ROOM_UNIT
         products = (
@@ -125,17 +129,8 @@ class Plan:
 
     def prepare(self) -> None:
         """Compile or load what runs stages that the engine does not run by itself, if there are any."""
-        network = self.network
-        dense = network.stages[:, t.KIND] == t.DENSE
-        if network.extension[0] == NOT_PREPARED and (
-            not dense.all() or network.stages[:, t.NOISE].any() or self.constrained
-        ):
-            network.extension[0] = stages_address(network)
-
-    @property
-    def constrained(self) -> bool:
-        """Whether a variable has a constraint."""
-        return bool(self.network.variables[:, t.CONSTRAINT].any())
+        if self._extended and self.network.extension[0] == NOT_PREPARED:
+            self.network.extension[0] = stages_address(self.network)
 
     def places(self) -> dict[Weight, int]:
         """Return where each weight is in the table of variables."""
