@@ -51,6 +51,10 @@ class Feed:
             self._centres[weighted] = centre(self.y, self.weights if weighted else self.weights[:0])
         return self._centres[weighted]
 
+    def part(self, first: int, last: int) -> "Feed":
+        """Return a feed of the rows from ``first`` to ``last``."""
+        return Feed(self.x[first:last], self.y[first:last], self.weights[first:last])
+
     def data(self, order: NDArray[np.int64], first: int, last: int) -> tuple[Data, int]:
         """Return the rows ``first`` to ``last`` of an order, and what to subtract from a row's number.
 

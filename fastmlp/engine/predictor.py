@@ -1,5 +1,6 @@
 """Predictions of a plan: any number of threads may ask at once, and few rows cost little beside their arithmetic."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,8 +107,11 @@ class Predictor:
         self._block = cut_batch(plan, MOST_BLOCKS, training=False).block
         self._contexts: list[_Context] = []
 
-    def __call__(self, x: NDArray[Any]) -> Float32:
-        """Return the outputs (n, N) for checked features (n, K) of any real dtype and layout."""
+    def __call__(self, x: NDArray[Any], watch: Callable[[int], None] | None = None) -> Float32:
+        """Return the outputs (n, N) for checked features (n, K) of any real dtype and layout.
+
+        ``watch`` is called with the rows that are done, now and then.
+        """
         rows = len(x)
         out = np.empty((rows, self._plan.units), np.float32)
         if 0 < rows <= self._block:
@@ -118,11 +122,13 @@ class Predictor:
             x = read_only(np.ascontiguousarray(x, np.float32))
             predict_rows(self._plan.network, space, x, job, out.reshape(-1), sync, False)
             self._contexts.append(context)
+            if watch is not None:
+                watch(rows)
         elif rows:
-            self._predict_blocks(x, out)
+            self._predict_blocks(x, out, watch)
         return out
 
-    def _predict_blocks(self, x: NDArray[Any], out: Float32) -> None:
+    def _predict_blocks(self, x: NDArray[Any], out: Float32, watch: Callable[[int], None] | None) -> None:
         """Fill ``out`` with the outputs of many rows, in threads where that pays."""
         block = self._block
         feed = Feed(x, np.empty((len(x), 0), np.float32), NOTHING)
@@ -141,6 +147,8 @@ class Predictor:
                 )  # fmt: skip
                 team.help(predict_rows, (*work, True), team.size - 1)
                 predict_rows(*work, False)
+                if watch is not None:
+                    watch(last)
 
     def _make_context(self, threads: int) -> _Context:
         self._plan.prepare()

@@ -371,13 +371,15 @@ class Session:
         run_steps(*arguments, False)
 
     def results(self) -> dict[str, float]:
-        """Return the loss and the metrics of the rows so far."""
+        """Return the loss and the metrics of the rows so far; the loss of an evaluation is with the penalties."""
         sums = self._sums
         logs = {"loss": float(sums[t.LOSS_SUM] / sums[t.ROW_SUM])}
         for name, metric, first in self._metrics:
             start = t.METRIC_SUMS + first
             result = metric.result(sums[start : start + metric.sums_needed(self.plan.units)])
             logs[name] = float(np.asarray(result).item())
+        if self._job[t.PENALISED] and self._job[t.MODE] == t.EVALUATE:
+            logs["loss"] += float(penalties(self.plan.network))
         return logs
 
     def train_epoch(
@@ -470,19 +472,13 @@ class Session:
         with self._lock:
             self._begin(feed, t.EVALUATE)
             self._go(feed, batch_size, watch=watch)
-            return self._judged()
+            return self.results()
 
     def evaluate_blocks(self, blocks: Iterable[Feed], *, watch: Watch | None = None) -> dict[str, float]:
         """Return the loss (with penalties) and the metrics over every row of feeds."""
         with self._lock:
             self._each(blocks, t.EVALUATE, watch)
-            return self._judged()
-
-    def _judged(self) -> dict[str, float]:
-        logs = self.results()
-        if self._job[t.PENALISED]:
-            logs["loss"] += float(penalties(self.plan.network))
-        return logs
+            return self.results()
 
 
 def no_update(items: int) -> t.Update:
