@@ -51,6 +51,12 @@ def surely_finite(array: NDArray[Any]) -> bool:
     return bool(np.dot(flat, flat) < LARGEST)
 
 
+def floats(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Return an array as kernels take it, C-contiguous and aligned float32; the same one if it is such."""
+    array = np.ascontiguousarray(array, np.float32)
+    return array if array.flags.aligned else array.copy()
+
+
 def check_finite(name: str, array: NDArray[Any], advice: str = "remove or impute such rows") -> None:
     """Raise ValueError if an element is NaN, infinite or too large for float32, saying where and what would do."""
     if array.dtype.kind != "f" or array.size == 0 or surely_finite(array):
@@ -115,7 +121,7 @@ def check_y(y: Any, rows: int, units: int, loss: Loss) -> NDArray[np.float32]:
         odd = array.min() if array.min() < low else array.max()
         bounds = f"at least {low:g}" if high == np.inf else f"in [{low:g}, {high:g}]"
         raise ValueError(f"y must be {bounds} for {loss.name}, got {odd}")
-    return np.ascontiguousarray(array, np.float32).reshape(rows, columns)
+    return floats(array).reshape(rows, columns)
 
 
 def check_sample_weight(weights: Any, rows: int) -> NDArray[np.float32]:
@@ -128,4 +134,4 @@ def check_sample_weight(weights: Any, rows: int) -> NDArray[np.float32]:
     check_finite("sample_weight", array)
     if array.size and array.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {array.min()}")
-    return np.ascontiguousarray(array, np.float32).reshape(rows)
+    return floats(array).reshape(rows)

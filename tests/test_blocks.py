@@ -8,6 +8,8 @@ import pytest
 
 from fastmlp import BatchNormalization, Dense, Dropout, Input, Sequential, callbacks, optimizers
 from fastmlp.blocks import are_blocks
+from fastmlp.engine.epoch import run_steps
+from fastmlp.engine.predictor import predict_rows
 
 ROWS, BATCH = 50, 8
 X = np.random.default_rng(0).normal(size=(ROWS, 3)).astype(np.float32)
@@ -360,6 +362,31 @@ def test_shown(verbose, capsys):
     assert "val_loss" in out
     assert out.count("50 samples  ") == 2
     assert "2/2 steps" in out
+
+
+def unaligned(array):
+    memory = np.zeros(array.nbytes + 1, np.uint8)[1:]
+    memory[:] = np.frombuffer(array.tobytes(), np.uint8)
+    return memory.view(array.dtype).reshape(array.shape)
+
+
+@pytest.mark.jit_only
+def test_no_layout_compiles_anything():
+    """Machine code is called without a look at types after the first call, so all calls must have the same ones."""
+    model, plain = network(metrics=["mae"]), network(metrics=["mae"])
+    layouts = [np.asfortranarray, unaligned, lambda array: array.astype(">f4"), lambda array: array[::-1][::-1]]
+    for layout in layouts:
+        arrays = [layout(part) for part in (X, Y, W)]
+        model.fit([tuple(arrays)], verbose=0)
+        model.fit(*arrays[:2], sample_weight=arrays[2], verbose=0)
+        model.train_on_batch(*arrays)
+        assert model.evaluate(*arrays[:2]) == model.evaluate(X, Y)
+        np.testing.assert_array_equal(model.predict(arrays[0]), model.predict(X))
+        plain.fit([(X, Y, W)], verbose=0)
+        plain.fit(X, Y, sample_weight=W, verbose=0)
+        plain.train_on_batch(X, Y, W)
+        assert same(model, plain)
+    assert len(run_steps.overloads) == len(predict_rows.overloads) == 1
 
 
 def test_loaders_of_torch():

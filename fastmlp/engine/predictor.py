@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..inputs import floats
 from ..kernels.atomics import atomic_add, atomic_load, relax
 from ..kernels.gemm import padded_rows
-from ..kernels.jit import entry
+from ..kernels.jit import entry, machine_code
 from ..threads import Team
 from . import tables as t
 from .feed import NO_ORDER, Feed, read_only
@@ -106,6 +107,9 @@ class Predictor:
         self._plan = plan
         self._block = cut_batch(plan, MOST_BLOCKS, training=False).block
         self._contexts: list[_Context] = []
+        # its machine code after the first call
+        self._predict_rows = predict_rows
+        self._called = False
 
     def __call__(self, x: NDArray[Any], watch: Callable[[int], None] | None = None) -> Float32:
         """Return the outputs (n, N) for checked features (n, K) of any real dtype and layout.
@@ -119,8 +123,10 @@ class Predictor:
             context = self._contexts.pop() if self._contexts else self._make_context(1)
             space, job, sync = context
             sync[NEXT] = sync[ARRIVED] = 0
-            x = read_only(np.ascontiguousarray(x, np.float32))
-            predict_rows(self._plan.network, space, x, job, out.reshape(-1), sync, False)
+            x = read_only(floats(x))
+            self._predict_rows(self._plan.network, space, x, job, out.reshape(-1), sync, False)
+            if not self._called:
+                self._predict_rows, self._called = machine_code(predict_rows), True
             self._contexts.append(context)
             if watch is not None:
                 watch(rows)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inputs import surely_finite
-from ..kernels.jit import JIT_DISABLED
+from ..kernels.jit import JIT_DISABLED, machine_code
 from ..kernels.random import shuffle
 from ..losses import Loss
 from ..losses.kinds import PARAMETERS
@@ -102,6 +102,9 @@ class Session:
         self._kept = NOTHING
         # words of a leader alone; with helpers, who may come late, each call has words of its own
         self._sync = np.zeros(t.SYNC_WORDS, np.int64)
+        # its machine code after the first call
+        self._run_steps = run_steps
+        self._called = False
         # job, sums and workspaces are one set a model, and the compiled calls leave the GIL
         self._lock = threading.RLock()
 
@@ -368,7 +371,9 @@ class Session:
         )  # fmt: skip
         if threads > 1:
             team.help(run_steps, (*arguments, True), threads - 1)
-        run_steps(*arguments, False)
+        self._run_steps(*arguments, False)
+        if not self._called:
+            self._run_steps, self._called = machine_code(run_steps), True
 
     def results(self) -> dict[str, float]:
         """Return the loss and the metrics of the rows so far; the loss of an evaluation is with the penalties."""
