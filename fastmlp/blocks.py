@@ -51,8 +51,8 @@ def missing_targets(x: object) -> NoReturn:
     if callable(x) and not hasattr(x, "__array__"):
         raise TypeError(f"x must be an array, or an iterable of blocks, got the function {x!r}; call it to get one")
     raise TypeError(
-        "y must be given with an array x; without it, x must be an iterable of blocks (x, y) or (x, y, sample_weight) "
-        f"of arrays, got {reprlib.repr(x)} of type {type(x).__name__}"
+        "y must be given with an array x, got None; without it, x must be an iterable of blocks (x, y) or "
+        f"(x, y, sample_weight) of arrays, got {reprlib.repr(x)} of type {type(x).__name__}"
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,42 @@ class Callbacks:
         """Whether anyone wants to hear of single steps."""
         hooks = ("on_train_batch_begin", "on_train_batch_end")
         return any(overrides(callback, hook) for callback in self.members for hook in hooks)
+
+
+class TrainingData(NamedTuple):
+    """What ``fit`` trains on, after its checks.
+
+    Attributes
+    ----------
+    data : Feed or Blocks
+        Rows, or blocks of which the first epoch has begun.
+    validation : Feed or None
+        The share of the rows that is kept out.
+    batch_size : int or None
+        As it was asked for; None with blocks.
+    steps : int or None
+        Of an epoch; None where nobody knows.
+    """
+
+    data: Feed | Blocks
+    validation: Feed | None
+    batch_size: int | None
+    steps: int | None
+
+    @property
+    def samples(self) -> int | None:
+        """All rows, where their number is known."""
+        return self.data.rows if isinstance(self.data, Feed) else None
+
+    @property
+    def batch(self) -> int:
+        """Rows of a batch, at most; 1 with blocks."""
+        return min(self.batch_size or 1, self.samples or 1)
+
+    @property
+    def samples_an_epoch(self) -> int | None:
+        """Rows of an epoch, where their number is known."""
+        return None if self.samples is None or self.steps is None else min(self.samples, self.steps * self.batch)
 
 
 class Run:

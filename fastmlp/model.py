@@ -17,7 +17,16 @@ from .engine.predictor import Predictor
 from .engine.session import Session
 from .engine.trace import LayerOutputs, trace
 from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count, check_flag
-from .fitting import DEFAULT_BATCH, BlockRun, Callbacks, FullBatchRun, Run, chosen_batch, class_weights
+from .fitting import (
+    DEFAULT_BATCH,
+    BlockRun,
+    Callbacks,
+    FullBatchRun,
+    Run,
+    TrainingData,
+    chosen_batch,
+    class_weights,
+)  # fmt: skip
 from .gradient_check import GradientCheck
 from .gradients import Gradients, by_layer
 from .history import History
@@ -405,49 +414,19 @@ class Sequential:
             steps_per_epoch = check_count("steps_per_epoch", steps_per_epoch)
         if validation_steps is not None:
             validation_steps = check_count("validation_steps", validation_steps)
-        whole = isinstance(optimizer, optimizers.LBFGS)
-        data: Feed | Blocks
-        validation: Feed | Blocks | None = None
         if are_blocks(x):
             refuse(
                 "fit", y=y, sample_weight=sample_weight, batch_size=batch_size, validation_split=validation_split
             )  # fmt: skip
-            if whole:
+            if isinstance(optimizer, optimizers.LBFGS):
                 raise ValueError("LBFGS takes all rows at once, as arrays; blocks need an optimizer such as 'adam'")
-            data = self._blocks("x", x, steps_per_epoch, loss, "train on", class_weight)
-            batch, validated, steps = 1, DEFAULT_BATCH, data.length
-            asked = samples = None
+            blocks = self._blocks("x", x, steps_per_epoch, loss, "train on", class_weight)
+            given = TrainingData(blocks, None, None, blocks.length)
         else:
-            if y is None:
-                missing_targets(x)
-            features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
-            if validation_data is None and validation_split:
-                kept = int(len(features) * (1 - validation_split))
-                if kept in (0, len(features)):
-                    raise ValueError(
-                        f"validation_split={validation_split} leaves {kept} of {len(features)} rows for training and "
-                        f"{len(features) - kept} for validation; both need at least one"
-                    )
-                validation = Feed(features[kept:], targets[kept:], weights[kept:])
-                features, targets, weights = features[:kept], targets[:kept], weights[:kept]
-            weights = class_weights(class_weight, targets, weights)
-            asked = validated = chosen_batch(batch_size, len(features))
-            if whole:
-                _check_deterministic(self._layers)
-                if batch_size is not None and asked < len(features):
-                    raise ValueError(
-                        f"batch_size must be None or at least the {len(features)} rows to train on with LBFGS, which "
-                        f"takes all rows at once, got {batch_size}"
-                    )
-                asked = len(features)
-                # converted once instead of by each iteration
-                features = np.ascontiguousarray(features, np.float32)
-            data = Feed(features, targets, weights)
-            batch = min(asked, data.rows)
-            steps = _limited("steps_per_epoch", steps_per_epoch, data.rows, batch)
-            samples = data.rows
-        if validation_batch_size is not None:
-            validated = validation_batch_size
+            split = 0.0 if validation_data is not None else float(validation_split)
+            given = self._rows_to_fit(x, y, sample_weight, class_weight, batch_size, split, steps_per_epoch)
+        validation: Feed | Blocks | None = given.validation
+        validated = validation_batch_size or given.batch_size or DEFAULT_BATCH
         if validation_data is not None:
             validation = self._validation(validation_data, loss, validation_steps, validation_batch_size)
         if isinstance(validation, Feed) and validation_steps is not None:
@@ -459,20 +438,66 @@ class Sequential:
             session.set_optimizer(optimizer)
         called.start(
             self,
-            {"epochs": epochs, "batch_size": asked, "samples": samples, "steps": steps, "verbose": verbose},
-        )
-        self.history = called.history
-        kind = FullBatchRun if whole else Run if isinstance(data, Feed) else BlockRun
-        run = kind(
-            self, session, data, validation, called, progress, batch=batch, steps=steps, shuffle=shuffle,
-            validation_batch=validated, validation_freq=validation_freq,
+            {
+                "epochs": epochs, "batch_size": given.batch_size, "samples": given.samples, "steps": given.steps,
+                "verbose": verbose,
+            },
         )  # fmt: skip
-        progress.begin(epochs, min(data.rows, (steps or 0) * batch) if isinstance(data, Feed) else None)
+        self.history = called.history
+        kind = (
+            FullBatchRun if isinstance(optimizer, optimizers.LBFGS)
+            else Run if isinstance(given.data, Feed)
+            else BlockRun
+        )  # fmt: skip
+        run = kind(
+            self, session, given.data, validation, called, progress, batch=given.batch, steps=given.steps,
+            shuffle=shuffle, validation_batch=validated, validation_freq=validation_freq,
+        )  # fmt: skip
+        progress.begin(epochs, given.samples_an_epoch)
         try:
             run.train(initial_epoch, epochs)
         finally:
             progress.close()
         return self.history
+
+    def _rows_to_fit(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        batch_size: int | str | None,
+        validation_split: float,
+        steps_per_epoch: int | None,
+    ) -> TrainingData:
+        """The arrays of ``fit``, checked and split."""
+        optimizer, loss = self._compiled()
+        if y is None:
+            missing_targets(x)
+        features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
+        validation: Feed | None = None
+        if validation_split:
+            kept = int(len(features) * (1 - validation_split))
+            if kept in (0, len(features)):
+                raise ValueError(
+                    f"validation_split={validation_split} leaves {kept} of {len(features)} rows for training and "
+                    f"{len(features) - kept} for validation; both need at least one"
+                )
+            validation = Feed(features[kept:], targets[kept:], weights[kept:])
+            features, targets, weights = features[:kept], targets[:kept], weights[:kept]
+        weights = class_weights(class_weight, targets, weights)
+        asked = chosen_batch(batch_size, len(features))
+        if isinstance(optimizer, optimizers.LBFGS):
+            _check_deterministic(self._layers)
+            if batch_size is not None and asked < len(features):
+                raise ValueError(
+                    f"batch_size must be None or at least the {len(features)} rows to train on with LBFGS, which takes "
+                    f"all rows at once, got {batch_size}"
+                )
+            # converted once instead of by each iteration
+            asked, features = len(features), np.ascontiguousarray(features, np.float32)
+        steps = _limited("steps_per_epoch", steps_per_epoch, len(features), min(asked, len(features)))
+        return TrainingData(Feed(features, targets, weights), validation, asked, steps)
 
     def train_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
