@@ -9,8 +9,8 @@ Logs = dict[str, float]
 class Callback:
     """What a subclass overrides is called by ``fit``, ``evaluate`` and ``predict``.
 
-    Hooks of single batches cost time only where overridden: each compiled call is then as short as a batch. With 32 rows
-    of a small net that was 9 us more a batch of training, 15 of an evaluation and 4 of a prediction.
+    Hooks of single batches cost time only where overridden: each compiled call is then as short as a batch. With 32
+    rows of a small net that was 9 us more a batch of training, 15 of an evaluation and 4 of a prediction.
 
     Attributes
     ----------
