@@ -23,10 +23,14 @@ REDRAW_SHARE = 0.005  # and drawing takes no larger share of the time than this,
 class Progress(Protocol):
     """What shows the progress of a run; epochs count from 0 and are shown from 1."""
 
-    def begin(self, epochs: int, samples_per_epoch: int, batch: int | None = None) -> None:
+    # whether it wants to hear of the samples done in the midst of an epoch
+    moves: bool
+
+    def begin(self, epochs: int, samples_per_epoch: int | None, batch: int | None = None) -> None:
         """Start a run; from here on :meth:`close` must be called, whatever happens.
 
-        An evaluation is one epoch, and has steps of ``batch`` rows to show where training has epochs.
+        An evaluation is one epoch, and has steps of ``batch`` rows to show where training has epochs. The number of
+        samples may be unknown.
         """
 
     def epoch_begin(self, epoch: int) -> None:
@@ -45,7 +49,9 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing; also the start of the other two, so it keeps the times that they show."""
 
-    def begin(self, epochs: int, samples_per_epoch: int, batch: int | None = None) -> None:
+    moves = False
+
+    def begin(self, epochs: int, samples_per_epoch: int | None, batch: int | None = None) -> None:
         """Start a run."""
         self.epochs = epochs
         self.samples = samples_per_epoch
@@ -53,13 +59,14 @@ class Silent:
 
     def epoch_begin(self, epoch: int) -> None:
         """Start the clock of an epoch."""
-        self.epoch = epoch
+        self.epoch, self.done = epoch, 0
         self.started = perf_counter()
         self.training_seconds: float | None = None
 
     def update(self, samples_done: int, logs: Mapping[str, float]) -> None:
         """Stop the clock of the rate when all samples are done: validation does not count."""
-        if samples_done >= self.samples:
+        self.done = samples_done
+        if self.samples is None or samples_done >= self.samples:
             self.training_seconds = perf_counter() - self.started
 
     def epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
@@ -70,14 +77,17 @@ class Silent:
 
     def line(self, epoch: int, seconds: float, training: float | None, logs: Mapping[str, float]) -> str:
         """Return the line of an epoch that took so many seconds, of which training took so many."""
-        rate = self.samples / max(training or seconds, 1e-9)
-        parts = [self.heading(epoch, self.samples), duration(seconds), metrics(logs)]
+        samples = self.done if self.samples is None else self.samples
+        rate = samples / max(training or seconds, 1e-9)
+        parts = [self.heading(epoch, samples), duration(seconds), metrics(logs)]
         return "  ".join([*filter(None, parts), f"{rate:,.0f} samples/s"])
 
     def heading(self, epoch: int, samples_done: int, width: int = 0) -> str:
         """Return the number of the epoch, or of the steps of an evaluation, padded to a width on the left."""
         if self.batch is None:
             return f"Epoch {epoch + 1:>{width}}/{self.epochs}"
+        if self.samples is None:
+            return f"{samples_done:,} samples"
         done, steps = (-(-rows // self.batch) for rows in (samples_done, self.samples))
         return f"{done:>{width}}/{steps} step{'' if steps == 1 else 's'}"
 
@@ -103,13 +113,15 @@ class Bar(Silent):
         Where to draw; standard output by default.
     """
 
+    moves = True
+
     def __init__(self, console: "Console | None" = None) -> None:
         self.console = console
         self.live: Live | None = None
         self.unwritten: Callable[[], str] | None = None
         self.heard_before: compilations.Listener | None = None
 
-    def begin(self, epochs: int, samples_per_epoch: int, batch: int | None = None) -> None:
+    def begin(self, epochs: int, samples_per_epoch: int | None, batch: int | None = None) -> None:
         """Show the empty bar."""
         from rich.console import Console
         from rich.live import Live
@@ -148,13 +160,11 @@ class Bar(Silent):
         """Start the clock of an epoch."""
         super().epoch_begin(epoch)
         self.first = epoch if self.first is None else self.first
-        self.done = 0
 
     def update(self, samples_done: int, logs: Mapping[str, float]) -> None:
         """Draw the bar if it is out of date."""
         super().update(samples_done, logs)
         if perf_counter() >= self.next_draw:
-            self.done = samples_done
             self.logs.update(logs)
             self.draw()
 
@@ -162,7 +172,7 @@ class Bar(Silent):
         """Leave a line if the epoch was slow, and draw the bar if it is out of date."""
         now = perf_counter()
         seconds = now - self.started
-        self.done = self.samples
+        self.done = self.done if self.samples is None else self.samples
         self.logs = dict(logs)
         self.unwritten = partial(self.line, epoch, seconds, self.training_seconds, self.logs.copy())
         slow = seconds > SLOW_EPOCH
@@ -199,21 +209,33 @@ class Bar(Silent):
 
     def picture(self, seconds: float) -> "RenderableType":
         """Return the bar as it looks so many seconds after the start of the run."""
-        from rich.console import Group
         from rich.progress_bar import ProgressBar
-        from rich.table import Table
         from rich.text import Text
 
+        heading = Text(self.heading(self.epoch, self.done, len(str(self.epochs))), style="bold")
+        if self.samples is None:
+            # the epochs are all that is known
+            bar = ProgressBar(total=self.epochs, completed=self.epoch)
+            cells: list[Any] = [heading, bar, Text(f"{self.done:,} samples", style="green")]
+            return self.grid(cells)
         total = max(self.epochs * self.samples, 1)
         done = self.epoch * self.samples + self.done
-        cells: list[Any] = [
-            Text(self.heading(self.epoch, self.done, len(str(self.epochs))), style="bold"),
+        cells = [
+            heading,
             ProgressBar(total=total, completed=done),
             Text(f"{self.done:>{len(f'{self.samples:,}')},}/{self.samples:,}", style="green"),
         ]
         if now_done := done - (self.first or 0) * self.samples:
             cells.append(Text(f"{now_done / max(seconds, 1e-9):,.0f} samples/s", style="cyan"))
             cells.append(Text(f"ETA {duration(seconds * (total - done) / now_done)}", style="yellow"))
+        return self.grid(cells)
+
+    def grid(self, cells: Sequence[Any]) -> "RenderableType":
+        """Return cells in a row, above the logs or what else there is to say."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
         row = Table.grid(padding=(0, 2), expand=True)
         for index in range(len(cells)):
             row.add_column(no_wrap=True, ratio=1 if index == 1 else None)

@@ -94,6 +94,27 @@ def check_flag(argument: str, value: object) -> bool:
     return bool(value)
 
 
+def check_whole(name: str, value: object, *, at_least: int = 0) -> int:
+    """Return an integer of at least so much, or raise ValueError."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < at_least:
+        raise ValueError(f"{name} must be an integer from {at_least}, got {value!r}")
+    return int(value)
+
+
+def check_verbose(value: object) -> int:
+    """Return 0 or 1, for a callback that prints nothing or its lines, or raise ValueError."""
+    if not isinstance(value, (int, np.integer)) or value not in (0, 1):
+        raise ValueError(f"verbose must be 0 (nothing) or 1 (a line for what happens), got {value!r}")
+    return int(value)
+
+
+def check_text(name: str, value: object) -> str:
+    """Return a text that is not empty, or raise TypeError."""
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{name} must be a text, got {value!r}")
+    return value
+
+
 def check_count(name: str, value: object) -> int:
     """Return a positive integer, or raise ValueError."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:

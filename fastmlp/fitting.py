@@ -1,13 +1,14 @@
 """The loop over epochs, and what it calls between them."""
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import display
+from . import display, judging
+from .blocks import Blocks
 from .callbacks import BackupAndRestore, Callback, History, TerminateOnNaN
 from .engine.feed import Feed
 from .engine.session import Session
@@ -84,6 +85,42 @@ class Callbacks:
         return any(overrides(callback, hook) for callback in self.members for hook in hooks)
 
 
+class TrainingData(NamedTuple):
+    """What ``fit`` trains on, after its checks.
+
+    Attributes
+    ----------
+    data : Feed or Blocks
+        Rows, or blocks of which the first epoch has begun.
+    validation : Feed or None
+        The share of the rows that is kept out.
+    batch_size : int or None
+        As it was asked for; None with blocks.
+    steps : int or None
+        Of an epoch; None where nobody knows.
+    """
+
+    data: Feed | Blocks
+    validation: Feed | None
+    batch_size: int | None
+    steps: int | None
+
+    @property
+    def samples(self) -> int | None:
+        """All rows, where their number is known."""
+        return self.data.rows if isinstance(self.data, Feed) else None
+
+    @property
+    def batch(self) -> int:
+        """Rows of a batch, at most; 1 with blocks."""
+        return min(self.batch_size or 1, self.samples or 1)
+
+    @property
+    def samples_an_epoch(self) -> int | None:
+        """Rows of an epoch, where their number is known."""
+        return None if self.samples is None or self.steps is None else min(self.samples, self.steps * self.batch)
+
+
 class Run:
     """One call of ``fit`` after its checks."""
 
@@ -91,22 +128,22 @@ class Run:
         self,
         model: Any,
         session: Session,
-        feed: Feed,
-        validation: Feed | None,
+        data: Feed | Blocks,
+        validation: Feed | Blocks | None,
         callbacks: Callbacks,
         progress: display.Progress,
         *,
         batch: int,
-        steps: int,
+        steps: int | None,
         validation_batch: int,
         validation_freq: int,
         shuffle: bool,
     ) -> None:
-        self.model, self.session, self.feed, self.validation = model, session, feed, validation
+        self.model, self.session, self.data, self.validation = model, session, data, validation
         self.callbacks, self.progress = callbacks, progress
         self.batch, self.steps, self.shuffle = batch, steps, shuffle
         self.validation_batch, self.validation_freq = validation_batch, validation_freq
-        self.by_batch = callbacks.by_batch
+        self.by_batch, self.validated = callbacks.by_batch, False
 
     def train(self, first: int, last: int) -> None:
         """Train the epochs from ``first`` to ``last``."""
@@ -114,10 +151,15 @@ class Run:
         self.callbacks.history.on_train_begin()
         self.callbacks.call("on_train_begin", None)
         place = self.callbacks.resume(first)
-        if place.step > self.steps:
-            raise ValueError(f"the backup was made in step {place.step} of an epoch, and epochs have {self.steps} now")
+        if place.step and (self.steps is None or place.step > self.steps):
+            raise ValueError(
+                f"the backup was made in step {place.step} of an epoch, and epochs have {self.steps or 'blocks'} now"
+            )
         logs = place.logs
-        for epoch in range(last if place.stopped else place.epoch, last):
+        begin = last if place.stopped else place.epoch
+        for epoch in range(begin, last):
+            if epoch > begin and not self._more():
+                break
             result = self._epoch(epoch, place)
             place = NOWHERE
             if result is None:
@@ -128,8 +170,13 @@ class Run:
         self.session.take_averages()
         self.callbacks.call("on_train_end", logs)
 
+    def _more(self) -> bool:
+        """Whether there are data for another epoch."""
+        return True
+
     def _watch(self, rows: int) -> bool:
         """What happens between compiled calls; True ends the epoch."""
+        assert self.steps is not None
         self.progress.update(rows, self.session.results())
         if not self.by_batch:
             return False
@@ -143,9 +190,13 @@ class Run:
 
     def _train(self, place: Place) -> Logs | None:
         """Train on the rows once, or on what is left of them; None if a loss or a weight is not finite."""
+        assert isinstance(self.data, Feed)
+        assert self.steps is not None
         self.session.set_optimizer(self.model.optimizer)
+        if self.by_batch and place.step < self.steps:
+            self.callbacks.call("on_train_batch_begin", place.step, None)
         finite = self.session.train_epoch(
-            self.feed, self.batch, shuffled=self.shuffle, watch=self._watch, steps=self.steps,
+            self.data, self.batch, shuffled=self.shuffle, watch=self._watch, steps=self.steps,
             steps_a_call=1 if self.by_batch else None, first_step=place.step, sums=place.sums,
         )  # fmt: skip
         return self.session.results() if finite else None
@@ -160,8 +211,6 @@ class Run:
         if not place.step:
             callbacks.call("on_epoch_begin", epoch, None)
         session.keep()
-        if self.by_batch and place.step < self.steps:
-            callbacks.call("on_train_batch_begin", place.step, None)
         logs = self._train(place)
         if logs is None:
             session.restore()
@@ -175,13 +224,70 @@ class Run:
                 "and targets."
             )
         if self.validation is not None and (epoch + 1) % self.validation_freq == 0:
-            callbacks.call("on_test_begin", None)
-            judged = session.evaluate(self.validation, self.validation_batch)
-            callbacks.call("on_test_end", dict(judged))
-            logs.update({f"val_{name}": value for name, value in judged.items()})
+            logs.update({f"val_{name}": value for name, value in self._validate(self.validation).items()})
         callbacks.epoch_end(epoch, logs)
         self.progress.epoch_end(epoch, logs)
         return logs
+
+    def _validate(self, data: Feed | Blocks) -> Logs:
+        """The loss and the metrics of the validation data, or nothing where no blocks are left."""
+        if isinstance(data, Blocks):
+            if not self.validated:
+                data.must_begin()
+            elif not data.begin():
+                data.warn()
+                return {}
+        self.validated = True
+        self.callbacks.call("on_test_begin", None)
+        logs = judging.evaluate(
+            self.session, data, self.validation_batch, self.callbacks.members, lambda rows, logs: None
+        )  # fmt: skip
+        if isinstance(data, Blocks):
+            data.end()
+        self.callbacks.call("on_test_end", dict(logs))
+        return logs
+
+
+class BlockRun(Run):
+    """One call of ``fit`` with blocks, each of them a batch; the first epoch of the blocks has begun."""
+
+    def _more(self) -> bool:
+        """Begin an epoch of the blocks."""
+        assert isinstance(self.data, Blocks)
+        found = self.data.begin()
+        if not found:
+            self.data.warn()
+        return found
+
+    def _train(self, place: Place) -> Logs | None:
+        """Train on an epoch of blocks; None if a loss or a weight is not finite."""
+        assert isinstance(self.data, Blocks)
+        self.session.set_optimizer(self.model.optimizer)
+        self.step = self.rows = 0
+        watched = self.by_batch or self.progress.moves
+        finite = self.session.train_blocks(self._feeds(self.data), self._watch if watched else None)
+        self.data.end()
+        if not finite:
+            return None
+        logs = self.session.results()
+        self.progress.update(self.rows, logs)
+        return logs
+
+    def _feeds(self, blocks: Blocks) -> Iterator[Feed]:
+        """The blocks, of which callbacks and the progress are told."""
+        for self.step, feed in enumerate(blocks.feeds()):
+            if self.by_batch:
+                self.callbacks.call("on_train_batch_begin", self.step, None)
+            self.rows += feed.rows
+            yield feed
+
+    def _watch(self, rows: int) -> bool:
+        """What happens after a block; True ends the epoch."""
+        self.progress.update(rows, self.session.results())
+        if not self.by_batch:
+            return False
+        self.callbacks.call("on_train_batch_end", self.step, self.session.results())
+        return bool(self.model.stop_training)
 
 
 class FullBatchRun(Run):
@@ -196,11 +302,15 @@ class FullBatchRun(Run):
     def _point(self, place: NDArray[np.float32]) -> Point:
         """What the loss is there; the weights are then those of the place."""
         np.copyto(self.session.plan.network.parameters, place)
-        logs, gradient = self.session.gradients(self.feed)
+        assert isinstance(self.data, Feed)
+        logs, gradient = self.session.gradients(self.data)
         return Point(place, logs["loss"], gradient.astype(np.float64), logs)
 
     def _train(self, place: Place) -> Logs | None:
         """Make an iteration; None if the loss is not finite where it begins."""
+        assert isinstance(self.data, Feed)
+        if self.by_batch:
+            self.callbacks.call("on_train_batch_begin", 0, None)
         parameters = self.session.plan.network.parameters
         try:
             found = self.minimization.iterate(parameters)
@@ -212,7 +322,7 @@ class FullBatchRun(Run):
         if not np.isfinite(found.value):
             return None
         logs = dict(found.logs)
-        self.progress.update(self.feed.rows, logs)
+        self.progress.update(self.data.rows, logs)
         if self.by_batch:
             self.callbacks.call("on_train_batch_end", 0, logs)
         if self.optimizer.status:

@@ -23,12 +23,15 @@ def check_array(name: str, value: Any) -> NDArray[Any]:
     ValueError
         For ragged nested lists, and for masked elements, whose values mean nothing.
     """
-    if np.ma.is_masked(value):
+    if type(value) is np.ndarray:
+        array = value
+    elif np.ma.is_masked(value):
         raise ValueError(f"{name} must have no masked elements; fill them or drop their rows first")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} must be a regular array of numbers: {error}") from None
+    else:
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"{name} must be a regular array of numbers: {error}") from None
     if array.dtype.kind not in "biuf":
         if array.ndim == 0:
             raise TypeError(f"{name} must be an array of real numbers, got {reprlib.repr(value)}")
@@ -40,7 +43,7 @@ def check_array(name: str, value: Any) -> NDArray[Any]:
     return array
 
 
-def _surely_finite(array: NDArray[Any]) -> bool:
+def surely_finite(array: NDArray[Any]) -> bool:
     """Say whether the sum of squares is below the largest float32: true for most data, and quick to know."""
     if array.dtype.char not in "fd" or not array.flags.c_contiguous:
         return False
@@ -49,9 +52,15 @@ def _surely_finite(array: NDArray[Any]) -> bool:
         return bool(np.dot(flat, flat) < LARGEST)
 
 
+def floats(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Return an array as kernels take it, C-contiguous and aligned float32; the same one if it is such."""
+    array = np.ascontiguousarray(array, np.float32)
+    return array if array.flags.aligned else array.copy()
+
+
 def check_finite(name: str, array: NDArray[Any], advice: str = "remove or impute such rows") -> None:
     """Raise ValueError if an element is NaN, infinite or too large for float32, saying where and what would do."""
-    if array.dtype.kind != "f" or array.size == 0 or _surely_finite(array):
+    if array.dtype.kind != "f" or array.size == 0 or surely_finite(array):
         return
     rows = max(1, BLOCK_NUMBERS // max(1, array.size // len(array)))
     for start in range(0, len(array), rows):
@@ -108,11 +117,12 @@ def check_y(y: Any, rows: int, units: int, loss: Loss) -> NDArray[np.float32]:
             odd = array[(array < 0) | (array >= units)].flat[0]
             raise ValueError(f"y must hold class numbers 0 to {units - 1} for an output of {units} units, got {odd}")
     low, high = loss.target_range
-    if array.size and not (low <= array.min() and array.max() <= high):
+    bounded = low > -np.inf or high < np.inf
+    if bounded and array.size and not (low <= array.min() and array.max() <= high):
         odd = array.min() if array.min() < low else array.max()
         bounds = f"at least {low:g}" if high == np.inf else f"in [{low:g}, {high:g}]"
         raise ValueError(f"y must be {bounds} for {loss.name}, got {odd}")
-    return np.ascontiguousarray(array, np.float32).reshape(rows, columns)
+    return floats(array).reshape(rows, columns)
 
 
 def check_sample_weight(weights: Any, rows: int) -> NDArray[np.float32]:
@@ -125,4 +135,4 @@ def check_sample_weight(weights: Any, rows: int) -> NDArray[np.float32]:
     check_finite("sample_weight", array)
     if array.size and array.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {array.min()}")
-    return np.ascontiguousarray(array, np.float32).reshape(rows)
+    return floats(array).reshape(rows)

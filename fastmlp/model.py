@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import display, gradient_check, losses, optimizers
+from . import display, gradient_check, judging, losses, optimizers
 from . import metrics as metrics_table
+from .blocks import Blocks, are_blocks, missing_targets, refuse, unpacked
 from .engine.chain import Chain
 from .engine.feed import Feed
 from .engine.plan import Plan, aligned
@@ -16,7 +17,16 @@ from .engine.predictor import Predictor
 from .engine.session import Session
 from .engine.trace import LayerOutputs, trace
 from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count, check_flag
-from .fitting import DEFAULT_BATCH, Callbacks, FullBatchRun, Run, chosen_batch, class_weights
+from .fitting import (
+    DEFAULT_BATCH,
+    BlockRun,
+    Callbacks,
+    FullBatchRun,
+    Run,
+    TrainingData,
+    chosen_batch,
+    class_weights,
+)  # fmt: skip
 from .gradient_check import GradientCheck
 from .gradients import Gradients, by_layer
 from .history import History
@@ -84,6 +94,8 @@ class Sequential(Saving):
         self.loss: losses.Loss | None = None
         self._metrics: list[str | metrics_table.Metric] = []
         self._weighted_metrics: list[str | metrics_table.Metric] = []
+        # a session need not be told again what it measures for this call of compile
+        self._compilation = object()
         self.history: History | None = None
         self.stop_training = False
         for layer in layers or ():
@@ -269,6 +281,7 @@ class Sequential(Saving):
         weighted = [metrics_table.check(metric) for metric in weighted_metrics or ()]
         self.loss = losses.get(loss)
         self.optimizer, self._metrics, self._weighted_metrics = chosen, measured, weighted
+        self._compilation = object()
 
     def _compiled(self) -> tuple[optimizers.Optimizer | optimizers.LBFGS, losses.Loss]:
         if self.optimizer is None or self.loss is None:
@@ -277,6 +290,8 @@ class Sequential(Saving):
 
     def _set_objective(self, session: Session, loss: losses.Loss) -> None:
         """Resolve metrics, and take logits where the output activation belongs to the loss."""
+        if session.measures(self._compilation):
+            return
         plan = session.plan
         units, activation = plan.units, plan.stages[-1].activation.name
         from_logits = bool(getattr(loss, "from_logits", False))
@@ -297,23 +312,24 @@ class Sequential(Saving):
             (key, metric, place >= plain)
             for place, (key, (_, metric)) in enumerate(zip(keys, [*groups[0], *groups[1]], strict=True))
         ]
-        session.set_objective(loss, named, logits=loss.logits_of == activation)
+        session.set_objective(loss, named, logits=loss.logits_of == activation, purpose=self._compilation)
 
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         batch_size: int | str | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         validation_split: float = 0.0,
-        validation_data: tuple[Any, ...] | None = None,
+        validation_data: Any = None,
         shuffle: bool = True,
         sample_weight: Any = None,
         callbacks: Any = None,
         class_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
     ) -> History:
@@ -321,26 +337,30 @@ class Sequential(Saving):
 
         Parameters
         ----------
-        x : array_like (n, features)
-            Real numbers; C-contiguous float32 is used as it is, everything else is converted by the block.
+        x : array_like (n, features), or blocks
+            Real numbers; C-contiguous float32 is used as it is, everything else is converted when it is used. Blocks
+            are a generator or any other iterable of ``(x, y)`` or ``(x, y, sample_weight)``, or an object with
+            ``__len__`` and ``__getitem__`` such as ``keras.utils.PyDataset``. Each block is a batch, of any number of
+            rows, in the order in which they come.
         y : array_like (n, units) or (n,)
-            Targets as the loss takes them.
+            Targets as the loss takes them; not with blocks, which have their own.
         batch_size : int or "auto", optional
             Rows a step, 32 by default. "auto" follows from the number of rows: the largest power of two that is not
             above its square root, but at least 32 and at most 1024; so 32 below 4096 rows, 64 below 16,384, 128
-            below 65,536. With :class:`fastmlp.optimizers.LBFGS` all rows.
+            below 65,536. With :class:`fastmlp.optimizers.LBFGS` all rows. Not with blocks.
         epochs : int
             How many times every row is seen.
         verbose : {"auto", 0, 1, 2}
             Nothing (0), a progress bar (1), a line an epoch (2); "auto" is a bar on a terminal, else lines.
         validation_split : float
-            The share of rows, from the end and before any shuffling, that is kept out for validation.
-        validation_data : (x, y) or (x, y, sample_weight), optional
-            Rows to validate on; goes before ``validation_split``.
+            The share of rows, from the end and before any shuffling, that is kept out for validation. Not with blocks.
+        validation_data : (x, y), (x, y, sample_weight), or blocks, optional
+            What to validate on; goes before ``validation_split``. Every validation goes through blocks from the
+            beginning, but a generator can only go on.
         shuffle : bool
-            Whether every epoch has a new order of rows.
+            Whether every epoch has a new order of rows; ignored with blocks.
         sample_weight : array_like (n,), optional
-            A factor of each row's loss.
+            A factor of each row's loss. Not with blocks, which have their own.
         callbacks : list of fastmlp.callbacks.Callback, optional
             What to call between epochs; hooks of single batches are slower.
         class_weight : dict of int to float, optional
@@ -348,7 +368,11 @@ class Sequential(Saving):
         initial_epoch : int
             The number of the first epoch; training ends with epoch ``epochs``.
         steps_per_epoch : int, optional
-            Steps an epoch, the first ones of its order of rows; by default all.
+            Steps an epoch, the first ones of its order of rows; by default all. Blocks go on in the next epoch, and
+            begin anew when all have been used; a generator that never ends needs it. Where blocks run out in an
+            epoch, a warning says so, and training ends if they cannot begin anew.
+        validation_steps : int, optional
+            Batches to validate on, the first ones; by default all.
         validation_batch_size : int, optional
             Rows at a time in validation, ``batch_size`` by default.
         validation_freq : int
@@ -387,11 +411,73 @@ class Sequential(Saving):
                 f"validation_split must be a number with 0 <= validation_split < 1, got {validation_split!r}"
             )
         progress = display.progress(verbose)
+        if steps_per_epoch is not None:
+            steps_per_epoch = check_count("steps_per_epoch", steps_per_epoch)
+        if validation_steps is not None:
+            validation_steps = check_count("validation_steps", validation_steps)
+        if are_blocks(x):
+            refuse(
+                "fit", y=y, sample_weight=sample_weight, batch_size=batch_size, validation_split=validation_split
+            )  # fmt: skip
+            if isinstance(optimizer, optimizers.LBFGS):
+                raise ValueError("LBFGS takes all rows at once, as arrays; blocks need an optimizer such as 'adam'")
+            blocks = self._blocks("x", x, steps_per_epoch, loss, "train on", class_weight)
+            given = TrainingData(blocks, None, None, blocks.length)
+        else:
+            split = 0.0 if validation_data is not None else float(validation_split)
+            given = self._rows_to_fit(x, y, sample_weight, class_weight, batch_size, split, steps_per_epoch)
+        validation: Feed | Blocks | None = given.validation
+        validated = validation_batch_size or given.batch_size or DEFAULT_BATCH
+        if validation_data is not None:
+            validation = self._validation(validation_data, loss, validation_steps, validation_batch_size)
+        if isinstance(validation, Feed) and validation_steps is not None:
+            taken = _limited("validation_steps", validation_steps, validation.rows, validated)
+            validation = validation.part(0, taken * validated)
+        session = self._ready()
+        self._set_objective(session, loss)
+        if isinstance(optimizer, optimizers.Optimizer):
+            session.set_optimizer(optimizer)
+        called.start(
+            self,
+            {
+                "epochs": epochs, "batch_size": given.batch_size, "samples": given.samples, "steps": given.steps,
+                "verbose": verbose,
+            },
+        )  # fmt: skip
+        self.history = called.history
+        kind = (
+            FullBatchRun if isinstance(optimizer, optimizers.LBFGS)
+            else Run if isinstance(given.data, Feed)
+            else BlockRun
+        )  # fmt: skip
+        run = kind(
+            self, session, given.data, validation, called, progress, batch=given.batch, steps=given.steps,
+            shuffle=shuffle, validation_batch=validated, validation_freq=validation_freq,
+        )  # fmt: skip
+        progress.begin(epochs, given.samples_an_epoch)
+        try:
+            run.train(initial_epoch, epochs)
+        finally:
+            progress.close()
+        return self.history
+
+    def _rows_to_fit(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        batch_size: int | str | None,
+        validation_split: float,
+        steps_per_epoch: int | None,
+    ) -> TrainingData:
+        """The arrays of ``fit``, checked and split."""
+        optimizer, loss = self._compiled()
+        if y is None:
+            missing_targets(x)
         features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
         validation: Feed | None = None
-        if validation_data is not None:
-            validation = self._validation(validation_data, loss)
-        elif validation_split:
+        if validation_split:
             kept = int(len(features) * (1 - validation_split))
             if kept in (0, len(features)):
                 raise ValueError(
@@ -402,52 +488,36 @@ class Sequential(Saving):
             features, targets, weights = features[:kept], targets[:kept], weights[:kept]
         weights = class_weights(class_weight, targets, weights, loss)
         asked = chosen_batch(batch_size, len(features))
-        validated = asked if validation_batch_size is None else validation_batch_size
-        whole = isinstance(optimizer, optimizers.LBFGS)
-        if whole:
+        if isinstance(optimizer, optimizers.LBFGS):
             _check_deterministic(self._layers)
             if batch_size is not None and asked < len(features):
                 raise ValueError(
                     f"batch_size must be None or at least the {len(features)} rows to train on with LBFGS, which takes "
                     f"all rows at once, got {batch_size}"
                 )
-            asked = len(features)
             # converted once instead of by each iteration
-            features = np.ascontiguousarray(features, np.float32)
-        batch = min(asked, len(features))
-        steps = -(-len(features) // batch)
-        if steps_per_epoch is not None:
-            if check_count("steps_per_epoch", steps_per_epoch) > steps:
-                raise ValueError(f"steps_per_epoch must be at most the {steps} batches of x, got {steps_per_epoch}")
-            steps = int(steps_per_epoch)
-        session = self._ready()
-        self._set_objective(session, loss)
-        if isinstance(optimizer, optimizers.Optimizer):
-            session.set_optimizer(optimizer)
-        feed = Feed(features, targets, weights)
-        called.start(
-            self,
-            {"epochs": epochs, "batch_size": asked, "samples": feed.rows, "steps": steps, "verbose": verbose},
-        )
-        self.history = called.history
-        run = (FullBatchRun if whole else Run)(
-            self, session, feed, validation, called, progress, batch=batch, steps=steps, shuffle=shuffle,
-            validation_batch=min(validated, validation.rows) if validation else 1,
-            validation_freq=validation_freq,
-        )  # fmt: skip
-        progress.begin(epochs, min(feed.rows, steps * batch))
-        try:
-            run.train(initial_epoch, epochs)
-        finally:
-            progress.close()
-        return self.history
+            asked, features = len(features), np.ascontiguousarray(features, np.float32)
+        steps = _limited("steps_per_epoch", steps_per_epoch, len(features), min(asked, len(features)))
+        return TrainingData(Feed(features, targets, weights), validation, asked, steps)
 
     def train_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
     ) -> float | list[float] | dict[str, float]:
         """Make one step with all rows, and return the loss and the metrics of this batch alone.
 
-        Keras 3 goes on with the metrics of earlier calls instead.
+        So does Keras since its pull request 22617; before, it went on with the metrics of earlier calls.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight : array_like
+            As for :meth:`fit`.
+        return_dict : bool
+            Whether to return a dict by name.
+
+        Returns
+        -------
+        float, list of float, or dict
+            The loss alone without metrics, else the loss and the metrics in their order, from before the step.
 
         Raises
         ------
@@ -459,12 +529,12 @@ class Sequential(Saving):
             raise ValueError("LBFGS trains on whole data sets by fit; train_on_batch needs an optimizer such as 'adam'")
         features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
         weights = class_weights(class_weight, targets, weights, loss)
-        session = self._ready()
+        session = self._session
+        assert session is not None
         self._set_objective(session, loss)
         session.set_optimizer(optimizer)
         session.keep()
-        feed = Feed(features, targets, weights)
-        if not session.train_epoch(feed, feed.rows, shuffled=False, watch=lambda rows: None):
+        if not session.train_batch(Feed(features, targets, weights)):
             session.restore()
             raise TrainingDivergedError("the step diverged: the loss or a weight became NaN or infinite")
         logs = session.results()
@@ -475,6 +545,9 @@ class Sequential(Saving):
     ) -> float | list[float] | dict[str, float]:
         """Return the loss and the metrics of this batch alone; see :meth:`evaluate`."""
         return self.evaluate(x, y, sample_weight=sample_weight, return_dict=return_dict)
+
+    def reset_metrics(self) -> None:
+        """Do nothing: no metric outlives a call. Loops of ``train_on_batch`` written for Keras call it."""
 
     def predict_on_batch(self, x: Any) -> Float32:
         """Return the outputs for a batch; see :meth:`predict`."""
@@ -490,15 +563,34 @@ class Sequential(Saving):
         if not self._layers:
             raise ValueError("the model has no layers: add at least one Dense")
         shape = features.shape[1:]
-        targets = check_y(y, len(features), self._output_shape(shape)[-1], loss)
+        units = self._output_shape(shape)[-1] if self._plan is None else self._plan.units
+        targets = check_y(y, len(features), units, loss)
         weights = class_weights(None, targets, check_sample_weight(sample_weight, len(features)), loss)
         self._ready(shape)
         return flat(features), targets, weights
 
-    def _validation(self, data: Any, loss: losses.Loss) -> Feed:
+    def _blocks(
+        self, name: str, source: Any, steps: int | None, loss: losses.Loss, purpose: str, class_weight: Any = None
+    ) -> Blocks:
+        """Blocks of which an epoch has begun, with a first one that has built the model if it was not."""
+
+        def check(block: Any) -> Feed:
+            x, y, sample_weight = unpacked(block, targets=True)
+            features, targets, weights = self._checked(x, y, sample_weight, loss, purpose)
+            return Feed(features, targets, class_weights(class_weight, targets, weights, loss))
+
+        blocks = Blocks(name, source, steps, check, resume=purpose == "train on")
+        if purpose != "validate on":
+            blocks.must_begin()
+        return blocks
+
+    def _validation(self, data: Any, loss: losses.Loss, steps: int | None, batch_size: int | None) -> Feed | Blocks:
+        if are_blocks(data):
+            refuse("fit", validation_batch_size=batch_size)
+            return self._blocks("validation_data", data, steps, loss, "validate on")
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             got = f"{len(data)} elements" if isinstance(data, (tuple, list)) else type(data).__name__
-            raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {got}")
+            raise ValueError(f"validation_data must be (x, y), (x, y, sample_weight), or blocks of these, got {got}")
         try:
             return Feed(*self._checked(data[0], data[1], data[2] if len(data) == 3 else None, loss, "validate on"))
         except (ValueError, TypeError) as error:
@@ -507,28 +599,32 @@ class Sequential(Saving):
     def evaluate(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         batch_size: int | None = None,
         verbose: str | int = 0,
         sample_weight: Any = None,
         return_dict: bool = False,
         callbacks: Any = None,
+        steps: int | None = None,
     ) -> float | list[float] | dict[str, float]:
         """Return the loss and the metrics over data.
 
         Parameters
         ----------
         x, y, sample_weight : array_like
-            As for :meth:`fit`.
+            As for :meth:`fit`; x may be blocks.
         batch_size : int, optional
-            Rows at a time, 32 by default; it changes nothing but memory and speed.
+            Rows at a time, 32 by default; it changes nothing but memory and speed. Not with blocks.
         verbose : {"auto", 0, 1, 2}
             Nothing (0), a bar over the steps that leaves a line (1), a line (2); "auto" is a bar on a terminal, else
             a line.
         return_dict : bool
             Whether to return a dict by name.
         callbacks : list of fastmlp.callbacks.Callback, optional
-            Of whom ``on_test_begin`` and ``on_test_end`` are called.
+            Of whom ``on_test_begin``, ``on_test_end`` and those of single batches are called; with the latter, rows
+            go through by ``batch_size``, which is slower.
+        steps : int, optional
+            Batches to evaluate, the first ones; by default all.
 
         Returns
         -------
@@ -538,62 +634,114 @@ class Sequential(Saving):
         _, loss = self._compiled()
         batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
         progress = display.progress(verbose)
-        features, targets, weights = self._checked(x, y, sample_weight, loss, "evaluate")
+        steps = None if steps is None else check_count("steps", steps)
+        data: Feed | Blocks
+        if are_blocks(x):
+            refuse("evaluate", y=y, sample_weight=sample_weight, batch_size=batch_size)
+            data = self._blocks("x", x, steps, loss, "evaluate")
+        else:
+            if y is None:
+                missing_targets(x)
+            data = Feed(*self._checked(x, y, sample_weight, loss, "evaluate"))
+            if steps is not None:
+                data = data.part(0, _limited("steps", steps, data.rows, batch) * batch)
         session = self._ready()
         self._set_objective(session, loss)
         called = Callbacks(callbacks)
-        called.start(self, {"samples": len(features), "verbose": verbose})
-        progress.begin(1, len(features), batch)
+        samples = data.rows if isinstance(data, Feed) else None
+        called.start(self, {"samples": samples, "verbose": verbose})
+        progress.begin(1, samples, batch)
         progress.epoch_begin(0)
         try:
             called.call("on_test_begin", None)
-            logs = session.evaluate(
-                Feed(features, targets, weights), min(batch, len(features)),
-                watch=lambda rows: progress.update(rows, session.results()),
-            )  # fmt: skip
+            logs = judging.evaluate(session, data, batch, called.members, progress.update)
             called.call("on_test_end", dict(logs))
             progress.epoch_end(0, logs)
         finally:
             progress.close()
+        if isinstance(data, Blocks):
+            data.end()
         return _as_asked(logs, return_dict)
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = 0, callbacks: Any = None) -> Float32:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = 0,
+        callbacks: Any = None,
+        steps: int | None = None,
+    ) -> Float32:
         """Return the outputs for data.
 
         Parameters
         ----------
-        x : array_like (n, features)
-            Real finite numbers; n may be 0.
+        x : array_like (n, features), or blocks
+            Real finite numbers; n may be 0. Blocks are an iterable of such arrays, or of tuples that begin with one, as
+            for :meth:`fit`; a list is an array.
         batch_size : int, optional
-            Accepted for Keras' sake: rows go through the network in blocks that suit the caches, and the results
-            have the same bits for any.
+            32 by default: what ``steps`` and hooks of single batches count. Otherwise rows go through the network in
+            pieces that suit the caches, and the results have the same bits for any. Not with blocks.
         verbose : {"auto", 0, 1, 2}
-            Accepted for Keras' sake; predictions print nothing.
+            As for :meth:`evaluate`.
         callbacks : list of fastmlp.callbacks.Callback, optional
-            Of whom ``on_predict_begin`` and ``on_predict_end`` are called.
+            Of whom ``on_predict_begin``, ``on_predict_end`` and those of single batches are called; with the latter,
+            rows go through by ``batch_size``, which is slower.
+        steps : int, optional
+            Batches to predict, the first ones; by default all.
 
         Returns
         -------
         ndarray of float32 (n, units)
         """
-        if batch_size is not None:
-            check_count("batch_size", batch_size)
-        if verbose != 0:
-            display.progress(verbose)
+        batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
+        steps = None if steps is None else check_count("steps", steps)
+        progress = display.progress(verbose)
         called = Callbacks(callbacks)
-        called.start(self, {"verbose": verbose})
-        called.call("on_predict_begin", None)
-        outputs = self(x)
-        called.call("on_predict_end", None)
+        data: NDArray[Any] | Blocks
+        if are_blocks(x):
+            refuse("predict", batch_size=batch_size)
+            data = Blocks("x", x, steps, self._outputs_of, resume=False)
+            data.must_begin()
+        else:
+            data = self._features(x)
+            if steps is not None:
+                data = data[: _limited("steps", steps, len(data), batch) * batch]
+        samples = len(data) if isinstance(data, np.ndarray) else None
+        called.start(self, {"samples": samples, "verbose": verbose})
+        progress.begin(1, samples, batch)
+        progress.epoch_begin(0)
+        try:
+            called.call("on_predict_begin", None)
+            assert self._predictor is not None
+            outputs = judging.predict(
+                self._predictor, data, batch, judging.Hooks(called.members, *judging.PREDICT_HOOKS),
+                lambda rows: progress.update(rows, {}),
+            )  # fmt: skip
+            called.call("on_predict_end", None)
+            progress.epoch_end(0, {})
+        finally:
+            progress.close()
+        if isinstance(data, Blocks):
+            data.end()
         return outputs
 
-    def __call__(self, x: Any) -> Float32:
-        """Return the outputs for a batch; see :meth:`predict`."""
+    def _outputs_of(self, block: Any) -> Feed:
+        """A block of a prediction: its features, and no targets."""
+        features = self._features(unpacked(block, targets=False)[0])
+        return Feed(features, np.empty((len(features), 0), np.float32), np.empty(0, np.float32))
+
+    def _features(self, x: Any) -> NDArray[Any]:
+        """Checked samples as rows; they may build the model."""
         features = check_x(x, self._inputs)
         if self._predictor is None:
             self._ready(features.shape[1:])
+        return flat(features)
+
+    def __call__(self, x: Any) -> Float32:
+        """Return the outputs for a batch; see :meth:`predict`."""
+        features = self._features(x)
         assert self._predictor is not None
-        return self._predictor(flat(features))
+        return self._predictor(features)
 
     def gradients(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Gradients:
         """Return the loss of some rows as one batch, and its gradients with respect to the weights.
@@ -799,7 +947,15 @@ def _check_deterministic(layers: Iterable[Layer]) -> None:
 
 def flat(samples: NDArray[Any]) -> NDArray[Any]:
     """Return samples of any shape, or none, as rows."""
-    return samples.reshape(len(samples), prod(samples.shape[1:]))
+    return samples if samples.ndim == 2 else samples.reshape(len(samples), prod(samples.shape[1:]))
+
+
+def _limited(argument: str, asked: int | None, rows: int, batch: int) -> int:
+    """Return how many batches to take of so many rows, or raise ValueError if there are fewer than asked for."""
+    there = -(-rows // batch)
+    if asked is not None and asked > there:
+        raise ValueError(f"{argument} must be at most the {there} batches of {batch} rows, got {asked}")
+    return there if asked is None else asked
 
 
 def _as_asked(logs: dict[str, float], return_dict: bool) -> float | list[float] | dict[str, float]:

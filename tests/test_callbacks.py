@@ -139,7 +139,7 @@ def test_a_callback_that_raises_leaves_a_model_that_trains():
     def fail(*_):
         raise RuntimeError("mine")
 
-    for hook in ("on_epoch_end", "on_train_batch_end", "on_epoch_begin"):
+    for hook in ("on_epoch_end", "on_train_batch_end", "on_train_batch_begin", "on_epoch_begin"):
         with pytest.raises(RuntimeError, match="mine"):
             model.fit(X, Y, epochs=2, verbose=0, callbacks=[callbacks.LambdaCallback(**{hook: fail})])
         assert model.history.epoch == ([0] if hook == "on_epoch_end" else [])
@@ -228,6 +228,11 @@ def test_on_batch():
     assert stepped.test_on_batch(X, Y, return_dict=True) == fitted.evaluate(X, Y, return_dict=True)
     assert isinstance(network().train_on_batch(X, Y), float)
     np.testing.assert_array_equal(stepped.predict_on_batch(X), fitted.predict(X))
+    # no call goes on with the metrics of another
+    stepped.reset_metrics()
+    again = stepped.evaluate(X[:5], Y[:5])
+    assert stepped.train_on_batch(X[:5], Y[:5]) == pytest.approx(again, rel=1e-6)
+    assert stepped.test_on_batch(X, Y) == stepped.evaluate(X, Y)
     stepped.optimizer.learning_rate = 1e38
     before = stepped.get_weights()
     with pytest.raises(TrainingDivergedError):
@@ -245,3 +250,101 @@ def test_evaluate_and_predict_call_back():
     model.evaluate(X, Y, callbacks=[callback])
     model.predict(X, callbacks=[callback])
     assert seen == list(hooks)
+
+
+def test_batch_hooks_of_evaluations_and_predictions():
+    seen, parts = [], []
+    model = network(metrics=["mae"])
+
+    def outputs(batch, logs):
+        seen.append(("predict_end", batch))
+        parts.append(logs["outputs"])
+        model.evaluate(X, Y)
+
+    callback = callbacks.LambdaCallback(
+        on_test_batch_begin=lambda batch, logs: seen.append(("test", batch)),
+        on_test_batch_end=lambda batch, logs: (seen.append(("test_end", batch, logs["loss"])), model.evaluate(X, -Y)),
+        on_predict_batch_begin=lambda batch, logs: seen.append(("predict", batch)),
+        on_predict_batch_end=outputs,
+    )
+    found = model.evaluate(X, Y, batch_size=8, callbacks=[callback])
+    assert found == pytest.approx(model.evaluate(X, Y), rel=1e-6)
+    assert [entry[:2] for entry in seen] == [
+        ("test", 0), ("test_end", 0), ("test", 1), ("test_end", 1), ("test", 2), ("test_end", 2)
+    ]  # fmt: skip
+    running = [model.evaluate(X[:rows], Y[:rows])[0] for rows in (8, 16, 20)]
+    assert [entry[2] for entry in seen if entry[0] == "test_end"] == pytest.approx(running, rel=1e-6)
+    seen.clear()
+    predicted = model.predict(X, batch_size=12, callbacks=[callback])
+    assert seen == [("predict", 0), ("predict_end", 0), ("predict", 1), ("predict_end", 1)]
+    np.testing.assert_array_equal(predicted, model.predict(X))
+    np.testing.assert_array_equal(np.concatenate(parts), predicted)
+    assert model.predict(X[:0], callbacks=[callback]).shape == (0, 1)
+
+
+def test_the_loss_of_a_test_batch_has_the_penalties():
+    model = Sequential([Input(shape=(2,)), Dense(1, kernel_regularizer="l2")], seed=0)
+    model.compile("sgd", "mse")
+    losses = []
+    hook = callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: losses.append(logs["loss"]))
+    found = model.evaluate(X, Y, callbacks=[hook])
+    assert losses == [found]
+    assert found > np.mean(np.square(model.predict(X) - Y))
+
+
+def test_hooks_of_batches_are_not_called_where_nobody_overrides_them(monkeypatch):
+    def never(*_):
+        raise AssertionError
+
+    model = network()
+    monkeypatch.setattr(model._session, "evaluate_blocks", never)
+    monkeypatch.setattr(callbacks.Callback, "on_test_batch_end", never)
+    monkeypatch.setattr(callbacks.Callback, "on_predict_batch_end", never)
+    model.evaluate(X, Y, callbacks=[callbacks.Callback()])
+    model.predict(X, callbacks=[callbacks.Callback()])
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument", "wrong", "error"),
+    [
+        *(
+            (kind, argument, wrong, error)
+            for kind in (callbacks.EarlyStopping, callbacks.ReduceLROnPlateau)
+            for argument, wrong, error in [
+                ("monitor", 3, TypeError), ("monitor", "", TypeError), ("mode", "up", ValueError),
+                ("mode", None, ValueError), ("mode", ["min"], ValueError), ("min_delta", "0.1", TypeError),
+                ("min_delta", np.nan, ValueError), ("patience", -1, ValueError), ("patience", 2.5, ValueError),
+                ("patience", True, ValueError), ("patience", None, ValueError), ("verbose", 2, ValueError),
+                ("verbose", "auto", ValueError),
+            ]
+        ),
+        (callbacks.EarlyStopping, "baseline", "low", TypeError),
+        (callbacks.EarlyStopping, "baseline", np.inf, ValueError),
+        (callbacks.EarlyStopping, "restore_best_weights", 1, TypeError),
+        (callbacks.EarlyStopping, "start_from_epoch", -1, ValueError),
+        (callbacks.ReduceLROnPlateau, "factor", 1.0, ValueError),
+        (callbacks.ReduceLROnPlateau, "factor", -0.1, ValueError),
+        (callbacks.ReduceLROnPlateau, "factor", "0.1", TypeError),
+        (callbacks.ReduceLROnPlateau, "cooldown", -1, ValueError),
+        (callbacks.ReduceLROnPlateau, "cooldown", 1.5, ValueError),
+        (callbacks.ReduceLROnPlateau, "min_lr", -1e-3, ValueError),
+        (callbacks.ReduceLROnPlateau, "min_lr", None, TypeError),
+        (callbacks.LearningRateScheduler, "schedule", 0.1, TypeError),
+        (callbacks.CSVLogger, "filename", 3, TypeError),
+        (callbacks.CSVLogger, "separator", ", ", ValueError),
+        (callbacks.CSVLogger, "separator", "\n", ValueError),
+        (callbacks.CSVLogger, "append", "yes", TypeError),
+    ],
+    ids=lambda value: getattr(value, "__name__", repr(value)),
+)  # fmt: skip
+def test_wrong_arguments_of_callbacks(kind, argument, wrong, error):
+    needed = {callbacks.LearningRateScheduler: "schedule", callbacks.CSVLogger: "filename"}
+    given = {needed[kind]: "file.csv"} if kind in needed else {}
+    with pytest.raises(error, match=argument):
+        kind(**{**given, argument: wrong})
+
+
+@pytest.mark.parametrize("rate", [None, "fast", np.nan, -0.1])
+def test_a_scheduler_that_returns_no_rate(rate):
+    with pytest.raises((TypeError, ValueError), match="what schedule returns for epoch 0"):
+        network().fit(X, Y, verbose=0, callbacks=[callbacks.LearningRateScheduler(lambda epoch, before: rate)])

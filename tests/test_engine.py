@@ -126,12 +126,12 @@ def test_no_tile_of_the_last_rows_reaches_beyond_a_slab(sizes):
         cut = workspace.cut_batch(network, batch, training=True)
         if cut.shards:
             continue
-        _, capacity = workspace.make_workspace(
+        room = workspace.make_workspace(
             network, cut, batch, 1, 0, threads=1, training=True, weighted=False, pieces=-(-batch // cut.piece)
         )
         # a share, and so a block, may begin at any piece
         last = (batch - 1) // cut.piece * cut.piece
-        assert last + padded_rows(batch - last) <= capacity
+        assert last + padded_rows(batch - last) <= room.capacity
 
 
 @pytest.mark.skipif("FASTMLP_SIMD_WIDTH" in os.environ, reason="this is the run with a forced width")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..errors import check_flag
 from ..hooks import Callback, Logs
 
 
@@ -24,9 +25,13 @@ class CSVLogger(Callback):
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         super().__init__()
-        self.filename, self.sep, self.append = os.fspath(filename), separator, append
-        self.keys: list[str] | None = None
         self._file: TextIO | None = None
+        if not isinstance(filename, (str, os.PathLike)):
+            raise TypeError(f"filename must be a path, got {filename!r}")
+        if not isinstance(separator, str) or len(separator) != 1 or separator in '\r\n"':
+            raise ValueError(f"separator must be a single character, no quote and no new line, got {separator!r}")
+        self.filename, self.sep, self.append = os.fspath(filename), separator, check_flag("append", append)
+        self.keys: list[str] | None = None
         self._writer: Any = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..errors import check_flag, check_verbose, check_whole, finite_number
 from ..hooks import Callback, Logs
 from .monitor import Monitor
 
@@ -50,9 +51,12 @@ class EarlyStopping(Callback):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__()
-        self.monitor, self.patience, self.verbose, self.baseline = monitor, patience, verbose, baseline
-        self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
         self._monitor = Monitor(monitor, mode, min_delta)
+        self.monitor, self.patience = monitor, check_whole("patience", patience)
+        self.verbose = check_verbose(verbose)
+        self.baseline = None if baseline is None else finite_number("baseline", baseline)
+        self.restore_best_weights = check_flag("restore_best_weights", restore_best_weights)
+        self.start_from_epoch = check_whole("start_from_epoch", start_from_epoch)
         self.min_delta = self._monitor.min_delta
         self._reset()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from ..errors import check_verbose, check_whole, finite_number
 from ..hooks import Callback, Logs
 from .monitor import Monitor
 
@@ -12,7 +13,7 @@ class LearningRateScheduler(Callback):
     Parameters
     ----------
     schedule : callable
-        ``schedule(epoch, learning_rate)`` returns the new learning rate.
+        ``schedule(epoch, learning_rate)`` returns the new learning rate, from 0.
     verbose : {0, 1}
         Whether to print a line an epoch.
     """
@@ -21,11 +22,12 @@ class LearningRateScheduler(Callback):
         super().__init__()
         if not callable(schedule):
             raise TypeError(f"schedule must be a function of the epoch and the learning rate, got {schedule!r}")
-        self.schedule, self.verbose = schedule, verbose
+        self.schedule, self.verbose = schedule, check_verbose(verbose)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Ask the schedule."""
-        rate = float(self.schedule(epoch, float(self.model.optimizer.learning_rate)))
+        found = self.schedule(epoch, float(self.model.optimizer.learning_rate))
+        rate = finite_number(f"what schedule returns for epoch {epoch}", found, at_least=0)
         self.model.optimizer.learning_rate = rate
         if self.verbose:
             print(f"Epoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate:g}.")
@@ -44,7 +46,7 @@ class ReduceLROnPlateau(Callback):
     monitor : str
         A key of the logs.
     factor : float
-        What the learning rate is multiplied with, below 1.
+        What the learning rate is multiplied with, from 0 and below 1.
     patience : int
         Epochs without an improvement after which it is reduced.
     verbose : {0, 1}
@@ -73,11 +75,13 @@ class ReduceLROnPlateau(Callback):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__()
-        if not 0 <= factor < 1:
-            raise ValueError(f"factor must be a number with 0 <= factor < 1, got {factor!r}")
-        self.monitor, self.factor, self.patience, self.verbose = monitor, factor, patience, verbose
-        self.cooldown, self.min_lr = cooldown, min_lr
         self._monitor = Monitor(monitor, mode, min_delta)
+        self.factor = finite_number("factor", factor, at_least=0, at_most=1)
+        if self.factor == 1:
+            raise ValueError("factor must be below 1, or nothing is reduced, got 1")
+        self.monitor, self.patience = monitor, check_whole("patience", patience)
+        self.verbose, self.cooldown = check_verbose(verbose), check_whole("cooldown", cooldown)
+        self.min_lr = finite_number("min_lr", min_lr, at_least=0)
         self.min_delta = self._monitor.min_delta
         self._reset()
 

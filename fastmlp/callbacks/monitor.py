@@ -4,13 +4,15 @@ import math
 import warnings
 from collections.abc import Mapping
 
+from ..errors import check_text, finite_number
+
 # metrics that are better when greater, as far as their names tell
 GREATER = ("acc", "auc", "r2", "precision", "recall", "f1")
 
 
 def check_mode(mode: object) -> str:
     """Return "auto", "min" or "max", or raise ValueError."""
-    if mode not in ("auto", "min", "max"):
+    if not isinstance(mode, str) or mode not in ("auto", "min", "max"):
         raise ValueError(f"mode must be 'auto', 'min' or 'max', got {mode!r}")
     return str(mode)
 
@@ -29,10 +31,10 @@ class Monitor:
     """
 
     def __init__(self, name: str, mode: str, min_delta: float) -> None:
+        self.name = check_text("monitor", name)
         greater = any(word in name for word in GREATER)
-        self.name = name
         self.sign = 1.0 if check_mode(mode) == "max" or (mode == "auto" and greater) else -1.0
-        self.min_delta = abs(min_delta)
+        self.min_delta = abs(finite_number("min_delta", min_delta))
 
     @property
     def worst(self) -> float:

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..inputs import floats
 from ..rows import centre
 from .tables import Data
 
+FLOAT32 = np.dtype(np.float32)
 NO_ORDER = np.empty(0, np.int64)
 # floats in a converted block
 BLOCK_FLOATS = 1 << 20
@@ -16,7 +18,7 @@ BLOCK_FLOATS = 1 << 20
 def read_only(array: NDArray[Any]) -> NDArray[np.float32]:
     """Return a view that cannot be written: kernels see one type of array, and never change users' data."""
     view = array.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 
@@ -39,7 +41,7 @@ class Feed:
         self.rows = len(x)
         self.columns = y.shape[1]
         # np.dtype equality is of the byte order too
-        self.direct = x.dtype == np.float32 and x.flags.c_contiguous and x.flags.aligned
+        self.direct = x.dtype == FLOAT32 and x.flags.c_contiguous and x.flags.aligned
         # rows that are converted at a time
         self.block = max(1, BLOCK_FLOATS // x.shape[1])
         self._centres: dict[bool, NDArray[np.float64]] = {}
@@ -51,14 +53,18 @@ class Feed:
             self._centres[weighted] = centre(self.y, self.weights if weighted else self.weights[:0])
         return self._centres[weighted]
 
+    def part(self, first: int, last: int) -> "Feed":
+        """Return a feed of the rows from ``first`` to ``last``."""
+        return Feed(self.x[first:last], self.y[first:last], self.weights[first:last])
+
     def data(self, order: NDArray[np.int64], first: int, last: int) -> tuple[Data, int]:
         """Return the rows ``first`` to ``last`` of an order, and what to subtract from a row's number.
 
         An empty ``order`` is the data's own; after a conversion the rows stand in their order already.
         """
         if self._whole is not None:
-            return self._whole._replace(order=order), 0
+            return (self._whole if order is NO_ORDER else self._whole._replace(order=order)), 0
         rows = order[first:last] if order.size else slice(first, last)
-        x = np.ascontiguousarray(self.x[rows], np.float32)
+        x = floats(self.x[rows])
         weights = self.weights[rows] if self.weights.size else self.weights
         return Data(read_only(x), read_only(self.y[rows]), read_only(weights), NO_ORDER), first

@@ -108,6 +108,11 @@ class Plan:
             aligned(at),
         )
         self.statistics = statistics
+        # whether a variable has a constraint
+        self.constrained = bool(self.network.variables[:, t.CONSTRAINT].any())
+        dense = table[:, t.KIND] == t.DENSE
+        self._extended = not dense.all() or bool(table[:, t.NOISE].any()) or self.constrained
+        self._prepared = False
         noisy = table[table[:, t.NOISE] != 0, t.UNITS]
         self.word_room = -(-int(noisy.max(initial=0)) // WORD_ROOM_UNIT) * WORD_ROOM_UNIT
         products = (
@@ -137,22 +142,17 @@ class Plan:
         space : Workspace
             Any one; its types are what counts.
         """
+        if self._prepared:
+            return
         network = self.network
-        stages = network.stages
-        dense = stages[:, t.KIND] == t.DENSE
-        if network.extension[0] == t.NOWHERE and (not dense.all() or stages[:, t.NOISE].any() or self.constrained):
+        if self._extended:
             network.extension[0] = stages_address(network, space)
-        for row in stages:
-            if row[t.ACTIVATION_AT] == t.NOWHERE and not is_common(int(row[t.ACTIVATION])):
+        for row, stage in zip(network.stages, self.stages, strict=True):
+            if not is_common(int(row[t.ACTIVATION])):
                 row[t.ACTIVATION_AT] = activation_address(network, space)
-        for row, stage in zip(stages, self.stages, strict=True):
             if isinstance(stage.activation, Custom):
                 row[t.CALLBACK] = stage.activation.callback.address
-
-    @property
-    def constrained(self) -> bool:
-        """Whether a variable has a constraint."""
-        return bool(self.network.variables[:, t.CONSTRAINT].any())
+        self._prepared = True
 
     def places(self) -> dict[Weight, int]:
         """Return where each weight is in the table of variables."""

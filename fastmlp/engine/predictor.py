@@ -1,14 +1,16 @@
 """Predictions of a plan: any number of threads may ask at once, and few rows cost little beside their arithmetic."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..inputs import floats
 from ..kernels.atomics import atomic_add, atomic_load, relax
 from ..kernels.extension import pack
 from ..kernels.gemm import padded_rows
-from ..kernels.jit import entry
+from ..kernels.jit import entry, machine_code
 from ..threads import Team
 from . import tables as t
 from .feed import NO_ORDER, Feed, read_only
@@ -106,9 +108,15 @@ class Predictor:
         self._plan = plan
         self._block = cut_batch(plan, MOST_BLOCKS, training=False).block
         self._contexts: list[_Context] = []
+        # its machine code after the first call
+        self._predict_rows = predict_rows
+        self._called = False
 
-    def __call__(self, x: NDArray[Any]) -> Float32:
-        """Return the outputs (n, N) for checked features (n, K) of any real dtype and layout."""
+    def __call__(self, x: NDArray[Any], watch: Callable[[int], None] | None = None) -> Float32:
+        """Return the outputs (n, N) for checked features (n, K) of any real dtype and layout.
+
+        ``watch`` is called with the rows that are done, now and then.
+        """
         rows = len(x)
         out = np.empty((rows, self._plan.units), np.float32)
         if 0 < rows <= self._block:
@@ -116,14 +124,18 @@ class Predictor:
             context = self._contexts.pop() if self._contexts else self._make_context(1)
             space, job, sync = context
             sync[NEXT] = sync[ARRIVED] = 0
-            x = read_only(np.ascontiguousarray(x, np.float32))
-            predict_rows(self._plan.network, space, x, job, out.reshape(-1), sync, False)
+            x = read_only(floats(x))
+            self._predict_rows(self._plan.network, space, x, job, out.reshape(-1), sync, False)
+            if not self._called:
+                self._predict_rows, self._called = machine_code(predict_rows), True
             self._contexts.append(context)
+            if watch is not None:
+                watch(rows)
         elif rows:
-            self._predict_blocks(x, out)
+            self._predict_blocks(x, out, watch)
         return out
 
-    def _predict_blocks(self, x: NDArray[Any], out: Float32) -> None:
+    def _predict_blocks(self, x: NDArray[Any], out: Float32, watch: Callable[[int], None] | None) -> None:
         """Fill ``out`` with the outputs of many rows, in threads where that pays."""
         block = self._block
         feed = Feed(x, np.empty((len(x), 0), np.float32), NOTHING)
@@ -142,6 +154,8 @@ class Predictor:
                 )  # fmt: skip
                 team.help(predict_rows, (*work, True), team.size - 1)
                 predict_rows(*work, False)
+                if watch is not None:
+                    watch(last)
 
     def _make_context(self, threads: int) -> _Context:
         space = prediction_space(self._plan, self._block * threads)

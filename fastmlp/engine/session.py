@@ -2,14 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..inputs import surely_finite
 from ..kernels.callback import Callback
-from ..kernels.jit import JIT_DISABLED
+from ..kernels.jit import JIT_DISABLED, machine_code
 from ..kernels.random import shuffle
 from ..losses import Custom, Loss
 from ..losses.kinds import PARAMETERS
@@ -27,7 +29,7 @@ from .feed import NO_ORDER, Feed
 from .pace import Pace
 from .parameters import GROUP, penalties
 from .plan import Plan, aligned
-from .workspace import Cut, cut_batch, make_workspace
+from .workspace import Cut, Room, cut_batch, make_workspace
 
 # Ctrl-C, the progress bar and other threads get their turn this often
 SECONDS_A_CALL = 0.05
@@ -43,6 +45,32 @@ MOST_BLOCKS = 256
 NOTHING = np.empty(0, np.float32)
 # called with the rows so far; True ends the run
 Watch = Callable[[int], bool | None]
+
+
+class _State(NamedTuple):
+    """What a run may not find changed when others have used the session meanwhile."""
+
+    objective: t.Objective
+    measured: object
+    metrics: list[tuple[str, Metric, int]]
+    sums: t.Float64
+    update: t.Update
+    optimizer: Optimizer | None
+    seen: dict[str, Any]
+    slots: dict[str, float]
+
+
+class _Size(NamedTuple):
+    """How batches of one size are worked on."""
+
+    cut: Cut
+    rows: int
+    flops: float
+    pace: Pace
+
+
+# sizes and workspaces that are kept
+MOST_SIZES, MOST_ROOMS = 64, 4
 
 
 class Session:
@@ -66,6 +94,9 @@ class Session:
         )
         self._update = no_update(0)
         self._optimizer: Optimizer | None = None
+        # where extensions are, and for what they were looked up
+        self._wanted: tuple[object, ...] = ()
+        self._found = (t.NOWHERE,) * 4
         # a loss of the user's
         self._callback: Callback | None = None
         # whether the optimizer's update is an extension
@@ -74,13 +105,27 @@ class Session:
         self._job = np.zeros(t.JOB_FIELDS, np.int64)
         self._metrics: list[tuple[str, Metric, int]] = []
         self._sums = np.zeros(t.METRIC_SUMS)
-        self._spaces: dict[tuple[object, ...], tuple[t.Workspace, int]] = {}
-        self._paces: dict[tuple[bool, int], Pace] = {}
+        # what asked for the present objective and what the optimizer's settings were, so as not to do it again
+        self._measured: object = None
+        self._seen: dict[str, Any] = {}
+        self._sizes: dict[tuple[bool, int, bool], _Size] = {}
+        self._rooms: dict[tuple[object, ...], Room] = {}
         self._kept = NOTHING
+        # words of a leader alone; with helpers, who may come late, each call has words of its own
+        self._sync = np.zeros(t.SYNC_WORDS, np.int64)
+        # its machine code after the first call
+        self._run_steps = run_steps
+        self._called = False
         # job, sums and workspaces are one set a model, and the compiled calls leave the GIL
         self._lock = threading.RLock()
 
-    def set_objective(self, loss: Loss, metrics: list[tuple[str, Metric, bool]], *, logits: bool) -> None:
+    def measures(self, purpose: object) -> bool:
+        """Say whether the objective is the one that was set for this purpose."""
+        return self._measured is purpose
+
+    def set_objective(
+        self, loss: Loss, metrics: list[tuple[str, Metric, bool]], *, logits: bool, purpose: object = None
+    ) -> None:
         """Say what is minimised and measured.
 
         Parameters
@@ -89,7 +134,10 @@ class Session:
             Keys, metrics, and whether rows count by their weights.
         logits : bool
             Whether the loss takes the last layer's z.
+        purpose : object, optional
+            What :meth:`measures` then knows.
         """
+        self._measured = purpose
         self._metrics = []
         sums = 0
         table: list[tuple[int, ...]] = []
@@ -112,6 +160,10 @@ class Session:
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
         """Take the optimizer's present settings; its slots start anew when it is another one, or has others."""
+        seen = {**vars(optimizer), "batches": None}
+        if optimizer is self._optimizer and seen == self._seen:
+            optimizer.batches = self.iterations
+            return
         settings, slots = optimizer.settings(), optimizer.slots
         if not self.has_slots_of(optimizer):
             self._optimizer, self._slots = optimizer, slots
@@ -123,6 +175,7 @@ class Session:
             )  # fmt: skip
             self._start_slots()
         self._update = self._update._replace(settings=settings)
+        self._seen = seen
         optimizer.batches = self.iterations
         self._job[t.OPTIMIZER] = optimizer.kind
         self._extended = not is_common_optimizer(optimizer, settings)
@@ -192,7 +245,7 @@ class Session:
     def snapshot(self) -> Callable[[], None]:
         """Return a function that puts everything that training changes back to what it is now, bit by bit."""
         parameters, job = self.plan.network.parameters.copy(), self._job.copy()
-        state = self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots
+        state = self._state()
         batches, epochs = self.iterations, self.epochs_trained
         slots, kept, sums = self._update.slots.copy(), self._kept.copy(), self._sums.copy()
 
@@ -200,8 +253,7 @@ class Session:
             np.copyto(self.plan.network.parameters, parameters)
             # an optimizer that was new then is new again
             self._count(0)
-            self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots = state
-            self._count(batches)
+            self._go_back(state, batches)
             self.epochs_trained = epochs
             self._kept = kept
             np.copyto(self._update.slots, slots)
@@ -210,42 +262,79 @@ class Session:
 
         return put_back
 
+    def _state(self) -> _State:
+        return _State(
+            self._objective, self._measured, self._metrics, self._sums, self._update, self._optimizer, self._seen,
+            self._slots,
+        )  # fmt: skip
+
+    def _go_back(self, state: _State, batches: int) -> None:
+        """Have the state of a while ago, when the optimizer had seen so many batches."""
+        (
+            self._objective, self._measured, self._metrics, self._sums, self._update, self._optimizer, self._seen,
+            self._slots,
+        ) = state  # fmt: skip
+        self._count(batches)
+
+    def _size(self, batch: int, *, training: bool) -> _Size:
+        """How batches of so many rows are worked on; the sizes of late are kept."""
+        whole = self._callback is not None
+        found = self._sizes.get((training, batch, whole))
+        if found is None:
+            if len(self._sizes) >= MOST_SIZES:
+                self._sizes.clear()
+            cut = cut_batch(self.plan, batch, training=training, whole=whole)
+            rows = batch if training else cut.block
+            flops = (self.plan.training_flops if training else self.plan.forward_flops) * rows
+            found = self._sizes[training, batch, whole] = _Size(cut, rows, flops, Pace())
+        return found
+
     def _space(self, cut: Cut, batch: int, pieces: int, threads: int, feed: Feed, *, training: bool) -> t.Workspace:
-        """The workspace for a run, with the job's numbers about it; the last few are kept."""
-        metric_sums = self._sums.size - t.METRIC_SUMS
-        key = (cut, batch, pieces, threads, feed.columns, metric_sums, training, bool(feed.weights.size))
-        if key not in self._spaces:
-            if len(self._spaces) >= 4:
-                self._spaces.clear()
-            self._spaces[key] = make_workspace(
+        """The workspace for a run, with the job's numbers about it; the last few are kept, also for fewer rows."""
+        metric_sums, weighted = self._sums.size - t.METRIC_SUMS, feed.weights.size > 0
+        key = (cut, threads, feed.columns, metric_sums, training, weighted)
+        room = self._rooms.get(key)
+        if room is None or room.batch < batch or room.pieces < pieces:
+            if len(self._rooms) >= MOST_ROOMS:
+                self._rooms.clear()
+            room = self._rooms[key] = make_workspace(
                 self.plan, cut, batch, feed.columns, metric_sums, threads=threads, training=training,
-                weighted=bool(feed.weights.size), pieces=pieces,
+                weighted=weighted, pieces=pieces,
             )  # fmt: skip
-        space, capacity = self._spaces[key]
         job = self._job
-        job[t.PIECE], job[t.BLOCK], job[t.SHARDS], job[t.CAPACITY] = cut.piece, cut.block, cut.shards, capacity
+        job[t.PIECE], job[t.BLOCK], job[t.SHARDS], job[t.CAPACITY] = cut.piece, cut.block, cut.shards, room.capacity
         job[t.PACK_ROOM], job[t.TARGET_COLUMNS] = self.plan.pack_floats, feed.columns
         job[t.WORD_ROOM], job[t.CONSTRAINED] = self.plan.word_room, self.plan.constrained
-        return space
+        return room.space
 
     def _centre(self, feed: Feed) -> None:
         """Tell metrics that want to know where the middle of a run's targets is."""
+        if not any(metric.centred for _, metric, _ in self._metrics):
+            return
+        # a copy: a run around this one has its own
+        parameters = self._objective.metric_parameters.copy()
         for (_, metric, _), row in zip(self._metrics, self._objective.metrics, strict=True):
             if metric.centred:
-                own = self._objective.metric_parameters[row[FIRST_PARAMETER] : row[LAST_PARAMETER]]
-                own[...] = feed.centre(weighted=bool(row[WEIGHTED]))
+                parameters[row[FIRST_PARAMETER] : row[LAST_PARAMETER]] = feed.centre(weighted=bool(row[WEIGHTED]))
+        self._objective = self._objective._replace(metric_parameters=parameters)
 
-    def _addresses(self, space: t.Workspace, mode: int) -> None:
+    def _addresses(self, space: t.Workspace) -> None:
         """Say where the extensions are that a run needs; what is not yet in memory is compiled or loaded."""
         self.plan.prepare(space)
-        job, whole = self._job, (self.plan.network, space, self._objective, self._update)
+        job = self._job
         rare = any(metric.kind >= R2 for _, metric, _ in self._metrics)
-        if self._callback is not None:
-            job[t.LOSS_AT], job[t.LOSS_CALLBACK] = custom_loss_address(whole), self._callback.address
-        else:
-            job[t.LOSS_AT] = t.NOWHERE if is_common_loss(job[t.LOSS_KIND]) else loss_address(whole)
-        job[t.METRICS_AT] = metric_address(whole) if rare else t.NOWHERE
-        job[t.UPDATES_AT] = update_address(whole) if self._extended and mode == t.TRAIN else t.NOWHERE
+        updates = self._extended and job[t.MODE] == t.TRAIN
+        wanted = int(job[t.LOSS_KIND]), self._callback, rare, updates
+        if wanted != self._wanted:
+            whole = self.plan.network, space, self._objective, self._update
+            common = is_common_loss(wanted[0])
+            address = custom_loss_address if self._callback is not None else loss_address
+            losses = t.NOWHERE if common else address(whole)
+            callback = t.NOWHERE if self._callback is None else self._callback.address
+            metrics = metric_address(whole) if rare else t.NOWHERE
+            self._found = losses, callback, metrics, update_address(whole) if updates else t.NOWHERE
+            self._wanted = wanted
+        job[t.LOSS_AT], job[t.LOSS_CALLBACK], job[t.METRICS_AT], job[t.UPDATES_AT] = self._found
 
     def _gradients(self, shards: int, threads: int) -> None:
         """Make room for the gradients that a run keeps."""
@@ -254,27 +343,33 @@ class Session:
         if self._update.gradients.size != needed:
             self._update = self._update._replace(gradients=aligned(needed))
 
-    def _run(
+    def _begin(self, feed: Feed, mode: int, kept_sums: t.Float64 | None = None) -> None:
+        """Start a run, and its sums, with its first rows; ``kept_sums``: go on with these."""
+        # not the old ones, which a run around this one goes on with
+        self._sums = np.zeros(self._sums.size) if kept_sums is None else kept_sums.copy()
+        self._centre(feed)
+        self._job[t.MODE] = mode
+
+    def _go(
         self,
         feed: Feed,
         batch_size: int,
-        order: NDArray[np.int64],
-        watch: Watch,
+        order: NDArray[np.int64] = NO_ORDER,
+        watch: Watch | None = None,
         *,
-        mode: int,
         limit: int | None = None,
         steps_a_call: int | None = None,
         first_step: int = 0,
         kept_sums: t.Float64 | None = None,
     ) -> None:
-        training = mode != t.EVALUATE
-        cut = cut_batch(self.plan, batch_size, training=training, whole=self._callback is not None)
-        size = batch_size if training else cut.block
+        """Go on with a run, with these rows; a loss that is not finite ends it."""
+        job = self._job
+        training = bool(job[t.MODE] != t.EVALUATE)
+        cut, size, flops, pace = self._size(batch_size, training=training)
         steps = -(-feed.rows // size)
         if limit is not None:
             steps = min(steps, limit)
         longest = steps if feed.direct else max(1, feed.block // size)
-        flops = (self.plan.training_flops if training else self.plan.forward_flops) * size
         if training:
             pieces = shares = -(-size // cut.piece)
             threads = threads_for(min(shares, cut.shards or shares), flops / FLOPS_A_THREAD_AND_STEP, flops * steps)
@@ -284,35 +379,30 @@ class Session:
             threads = threads_for(shares, shares, flops * steps)
         if steps_a_call is not None:
             longest = min(longest, steps_a_call)
-        job, sums = self._job, self._sums
-        sums[...] = 0 if kept_sums is None else kept_sums
-        self._centre(feed)
-        job[t.MODE] = mode
         job[t.BATCH_SIZE], job[t.SAMPLES], job[t.ITERATION] = size, feed.rows, self.iterations
         seconds_a_step = flops / FLOPS_A_SECOND + 1e-6
-        pace = self._paces.setdefault((training, size), Pace())
         step = first_step
         with Team(threads) as team:
             space = self._space(cut, size, pieces, team.size, feed, training=training)
             if training:
                 self._gradients(cut.shards, team.size)
-            self._addresses(space, mode)
+            self._addresses(space)
             while step < steps:
                 stop = min(step + max(1, min(longest, int(SECONDS_A_CALL / seconds_a_step))), steps)
                 first, last = step * size, min(stop * size, feed.rows)
                 data, origin = feed.data(order, first, last)
+                threads = pace.threads(team.size)
                 job[t.FIRST_STEP], job[t.LAST_STEP] = step, stop
-                job[t.ORIGIN], job[t.SHUFFLED] = origin, data.order.size > 0
-                threads = job[t.THREADS] = pace.threads(team.size)
+                job[t.ORIGIN], job[t.SHUFFLED], job[t.THREADS] = origin, data.order.size > 0, threads
                 begun = time.perf_counter()
                 self._call(team, threads, space, data)
                 seconds_a_step = (time.perf_counter() - begun) / (stop - step)
                 pace.record(threads, seconds_a_step)
                 self._count(int(job[t.ITERATION]))
-                if sums[t.DIVERGED]:
+                if self._sums[t.DIVERGED]:
                     return
                 step = stop
-                if self._watched(watch, last):
+                if watch is not None and self._watched(watch, last):
                     return
 
     def _watched(self, watch: Watch, rows: int) -> bool:
@@ -324,25 +414,24 @@ class Session:
     def aside(self) -> Iterator[None]:
         """Go back to the present state at the end; what the state refers to may not be written to meanwhile."""
         with self._lock:
-            state = self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots
-            batches = self.iterations
-            job = self._job.copy()
+            state, batches, job = self._state(), self.iterations, self._job.copy()
             try:
                 yield
             finally:
-                self._objective, self._metrics, self._sums, self._update, self._optimizer, self._slots = state
-                self._count(batches)
+                self._go_back(state, batches)
                 self._job[...] = job
 
     def _call(self, team: Team, threads: int, space: t.Workspace, data: t.Data) -> None:
         """Lead one compiled call, and have the team help."""
-        sync = np.zeros(t.SYNC_WORDS, np.int64)
+        sync = self._sync if threads == 1 else np.zeros(t.SYNC_WORDS, np.int64)
         arguments = (
             self.plan.network, space, self._objective, self._update, data, self._job, self._sums, sync
         )  # fmt: skip
         if threads > 1:
             team.help(run_steps, (*arguments, True), threads - 1)
-        run_steps(*arguments, False)
+        self._run_steps(*arguments, False)
+        if not self._called:
+            self._run_steps, self._called = machine_code(run_steps), True
         if self._callback is not None:
             self._callback.raise_error()
 
@@ -351,13 +440,15 @@ class Session:
         return self._sums.copy()
 
     def results(self) -> dict[str, float]:
-        """Return the loss and the metrics of the rows so far."""
+        """Return the loss and the metrics of the rows so far; the loss of an evaluation is with the penalties."""
         sums = self._sums
         logs = {"loss": float(sums[t.LOSS_SUM] / sums[t.ROW_SUM])}
         for name, metric, first in self._metrics:
             start = t.METRIC_SUMS + first
             result = metric.result(sums[start : start + metric.sums_needed(self.plan.units)])
             logs[name] = float(np.asarray(result).item())
+        if self._job[t.PENALISED] and self._job[t.MODE] == t.EVALUATE:
+            logs["loss"] += float(penalties(self.plan.network))
         return logs
 
     def train_epoch(
@@ -381,16 +472,55 @@ class Session:
             order = np.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
         with self._lock:
-            self._run(
-                feed, batch_size, order, watch, mode=t.TRAIN, limit=steps, steps_a_call=steps_a_call,
-                first_step=first_step, kept_sums=sums,
-            )  # fmt: skip
-            self.epochs_trained += 1
-            if self._sums[t.DIVERGED]:
-                return False
-            # NaN is handed on by both
-            parameters = self.plan.network.parameters
-            return bool(np.isfinite(parameters.min()) and np.isfinite(parameters.max()))
+            self._begin(feed, t.TRAIN, sums)
+            self._go(feed, batch_size, order, watch, limit=steps, steps_a_call=steps_a_call, first_step=first_step)
+            return self._trained()
+
+    def train_batch(self, feed: Feed) -> bool:
+        """Make one step with all rows; return False if the loss or a weight is not finite."""
+        with self._lock:
+            self._begin(feed, t.TRAIN)
+            self._go(feed, feed.rows)
+            return self._trained()
+
+    def train_blocks(self, blocks: Iterable[Feed], watch: Watch | None = None) -> bool:
+        """Train on feeds, each of them one batch, as on an epoch; return False if a loss or a weight is not finite.
+
+        Between steps ``blocks`` and ``watch`` may use this session.
+        """
+        with self._lock:
+            self._each(blocks, t.TRAIN, watch)
+            return self._trained()
+
+    def _trained(self) -> bool:
+        """Count an epoch; say whether everything is finite."""
+        self.epochs_trained += 1
+        parameters = self.plan.network.parameters
+        # NaN is handed on by all three
+        return not self._sums[t.DIVERGED] and (
+            surely_finite(parameters) or bool(np.isfinite(parameters.min()) and np.isfinite(parameters.max()))
+        )
+
+    def _each(self, blocks: Iterable[Feed], mode: int, watch: Watch | None) -> None:
+        """A run over feeds, each of them one batch."""
+        rows = 0
+        for feed in self._outside(blocks):
+            if rows == 0:
+                self._begin(feed, mode)
+            self._go(feed, feed.rows)
+            rows += feed.rows
+            if self._sums[t.DIVERGED] or (watch is not None and self._watched(watch, rows)):
+                return
+
+    def _outside(self, blocks: Iterable[Feed]) -> Iterator[Feed]:
+        """The feeds; whoever makes them may use this session."""
+        iterator = iter(blocks)
+        while True:
+            with self.aside():
+                feed = next(iterator, None)
+            if feed is None:
+                return
+            yield feed
 
     def draw_as(self, other: "Session") -> None:
         """Take the same noise as another session next."""
@@ -404,21 +534,25 @@ class Session:
         """
         with self.aside():
             size = self.plan.network.parameters.size
-            self._sums = np.zeros_like(self._sums)
             self._update = no_update(len(self.plan.network.items))
             # whole gradients are what clipping by a norm begins with
             self._job[t.CLIPS] = t.BY_NORM
-            self._run(feed, feed.rows, NO_ORDER, lambda rows: None, mode=t.GRADIENTS)
+            self._begin(feed, t.GRADIENTS)
+            self._go(feed, feed.rows)
             return self.results(), self._update.gradients[self._update.gradients.size - size :]
 
-    def evaluate(self, feed: Feed, batch_size: int, *, watch: Watch = lambda rows: None) -> dict[str, float]:
+    def evaluate(self, feed: Feed, batch_size: int, *, watch: Watch | None = None) -> dict[str, float]:
         """Return the loss (with penalties) and the metrics over every row."""
         with self._lock:
-            self._run(feed, batch_size, NO_ORDER, watch, mode=t.EVALUATE)
-            logs = self.results()
-        if self._job[t.PENALISED]:
-            logs["loss"] += float(penalties(self.plan.network))
-        return logs
+            self._begin(feed, t.EVALUATE)
+            self._go(feed, batch_size, watch=watch)
+            return self.results()
+
+    def evaluate_blocks(self, blocks: Iterable[Feed], *, watch: Watch | None = None) -> dict[str, float]:
+        """Return the loss (with penalties) and the metrics over every row of feeds."""
+        with self._lock:
+            self._each(blocks, t.EVALUATE, watch)
+            return self.results()
 
 
 def no_update(items: int) -> t.Update:

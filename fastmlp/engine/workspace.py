@@ -1,6 +1,6 @@
 """How much of a batch is worked on at a time, and the memory for it: decided by shapes alone."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,7 @@ SHARD_PARAMETERS = 16 << 10
 MOST_SHARDS = 8
 
 
-@dataclass(frozen=True)
-class Cut:
+class Cut(NamedTuple):
     """How the rows of a batch are cut.
 
     Attributes
@@ -41,6 +40,15 @@ class Cut:
     piece: int
     block: int
     shards: int
+
+
+class Room(NamedTuple):
+    """Memory for runs with batches of up to ``batch`` rows that keep sums of up to ``pieces`` pieces."""
+
+    space: t.Workspace
+    capacity: int
+    batch: int
+    pieces: int
 
 
 def cut_batch(plan: Plan, batch: int, *, training: bool, whole: bool = False) -> Cut:
@@ -85,8 +93,8 @@ def make_workspace(
     training: bool,
     weighted: bool,
     pieces: int,
-) -> tuple[t.Workspace, int]:
-    """Return the memory for runs with such batches, and its capacity in rows.
+) -> Room:
+    """Return the memory for runs with such batches.
 
     Parameters
     ----------
@@ -116,7 +124,7 @@ def make_workspace(
         np.zeros((pieces, t.PIECE_STATISTICS, plan.statistics if training else 0)),
         np.zeros(threads * plan.word_room if training else 0, np.uint32),
     )
-    return workspace, capacity
+    return Room(workspace, capacity, batch, pieces)
 
 
 def prediction_space(plan: Plan, capacity: int) -> t.Workspace:

@@ -95,3 +95,11 @@ def entry(function: F) -> F:
     if function.__module__.startswith(f"{__package__.partition('.')[0]}.") and function.__closure__ is None:
         dispatcher._cache = PackageCache(function, f"{sorted(FASTMATH)} width {SIMD_WIDTH}")
     return dispatcher
+
+
+def machine_code(function: F) -> F:
+    """Return what calls an entry without a look at the arguments' types.
+
+    Only for who has called the entry before, and always makes arguments of the same types.
+    """
+    return function if JIT_DISABLED else function.code  # type: ignore[attr-defined]
