@@ -6,7 +6,7 @@ from collections import deque
 import numpy as np
 import pytest
 
-from fastmlp import BatchNormalization, Dense, Dropout, Input, Sequential, callbacks, optimizers
+from fastmlp import BatchNormalization, Dense, Dropout, Input, Sequential, callbacks, optimizers, set_num_threads
 from fastmlp.blocks import are_blocks
 from fastmlp.engine.epoch import run_steps
 from fastmlp.engine.predictor import predict_rows
@@ -120,6 +120,24 @@ def test_blocks_of_all_sizes_and_dtypes():
     assert same(model, stepped)
     means = np.average(losses, axis=0, weights=sizes)
     assert [history.history[key][0] for key in ("loss", "mae")] == pytest.approx(list(means), rel=1e-6)
+
+
+@pytest.mark.jit_only
+@pytest.mark.parametrize("threads", [1, 3])
+def test_large_blocks_in_threads(threads):
+    set_num_threads(threads)
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(6600, 3)).astype(np.float32), rng.normal(size=(6600, 2)).astype(np.float32)
+    by_rows, by_blocks = network(Dense(100, activation="relu")), network(Dense(100, activation="relu"))
+    # those of 2200 rows come between and are cut in other pieces
+    by_rows.fit(x, y, 1100, shuffle=False, verbose=0)
+    by_blocks.fit([*blocks(x[:4400], y[:4400], batch=1100)], verbose=0)
+    by_blocks.evaluate(blocks(x, y, batch=2200))
+    by_blocks.fit(blocks(x[4400:], y[4400:], batch=1100), verbose=0)
+    assert same(by_rows, by_blocks)
+    by_rows.fit(x, y, 2200, shuffle=False, verbose=0)
+    by_blocks.fit(blocks(x, y, batch=2200), verbose=0)
+    assert same(by_rows, by_blocks)
 
 
 def test_other_numbers_of_rows_use_the_same_memory():
