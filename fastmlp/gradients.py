@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from .errors import unknown_name
 from .layers import Dense, Layer
+from .layers.base import nested
 
 if TYPE_CHECKING:
     from .engine.plan import Plan
@@ -109,6 +110,13 @@ def by_layer(plan: "Plan", layers: Sequence[Layer], loss: float, flat: Float32) 
         arrays = [
             there.read(places[weight]) if trained else np.zeros(weight.shape, np.float32) for weight, trained in parts
         ]
-        labels = ["dw", "db"] if isinstance(layer, Dense) else [f"weight {index}" for index in range(len(parts))]
-        found.append(LayerGradients(str(layer.name), arrays, labels[: len(parts)], [own for _, own in parts]))
+        labels = [label for one in nested([layer]) for label in _labels(one, layer)]
+        found.append(LayerGradients(str(layer.name), arrays, labels, [own for _, own in parts]))
     return Gradients(loss, found)
+
+
+def _labels(layer: Layer, outer: Layer) -> list[str]:
+    """What the gradients of a layer's own weights are called, with its name where it is inside another one."""
+    names = ["dw", "db"] if isinstance(layer, Dense) else [f"d{name}" for name in layer.own_weights()]
+    names = names[: len(layer.own_weights())]
+    return names if layer is outer else [f"{layer.name} {name}" for name in names]

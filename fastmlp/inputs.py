@@ -1,6 +1,7 @@
 """Checks of what users hand over: nothing passes that a kernel could stumble on."""
 
 import reprlib
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -136,3 +137,8 @@ def check_sample_weight(weights: Any, rows: int) -> NDArray[np.float32]:
     if array.size and array.min() < 0:
         raise ValueError(f"sample_weight must not be negative, got {array.min()}")
     return floats(array).reshape(rows)
+
+
+def as_rows(samples: NDArray[Any]) -> NDArray[Any]:
+    """Return samples of any shape, or none, as rows."""
+    return samples.reshape(len(samples), prod(samples.shape[1:]))

@@ -1,22 +1,17 @@
 """Sequential: the model API, with Keras 3's names and meanings."""
 
 from collections.abc import Iterable, Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import display, gradient_check, judging, losses, optimizers
+from . import display, judging, losses, optimizers
 from . import metrics as metrics_table
 from .blocks import Blocks, are_blocks, missing_targets, refuse, unpacked
-from .engine.chain import Chain
 from .engine.feed import Feed
-from .engine.plan import Plan, aligned
-from .engine.predictor import Predictor
 from .engine.session import Session
-from .engine.trace import LayerOutputs, trace
-from .errors import NotBuiltError, NotCompiledError, TrainingDivergedError, check_count, check_flag
+from .errors import NotCompiledError, TrainingDivergedError, check_count, check_flag
 from .fitting import (
     DEFAULT_BATCH,
     BlockRun,
@@ -27,29 +22,24 @@ from .fitting import (
     chosen_batch,
     class_weights,
 )  # fmt: skip
-from .gradient_check import GradientCheck
-from .gradients import Gradients, by_layer
 from .history import History
-from .inputs import check_sample_weight, check_x, check_y
+from .inputs import as_rows, check_sample_weight, check_x, check_y
+from .inspection import Inspection
 from .layers import (
-    Activation,
     BatchNormalization,
-    Dense,
     Dropout,
     GaussianNoise,
     Input,
     Layer,
-    Shape,
-    Weights,
 )  # fmt: skip
-from .layers.base import give_names, nested
+from .layers.base import nested
 from .saving.model import Saving
-from .seeds import check_seed, next_seed
+from .stack import Stack
 
 Float32 = NDArray[np.float32]
 
 
-class Sequential(Saving):
+class Sequential(Stack, Inspection, Saving):
     """A stack of layers, each fed with the output of the one before.
 
     Parameters
@@ -77,19 +67,6 @@ class Sequential(Saving):
         *,
         seed: int | None = None,
     ) -> None:
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"name must be a text, got {name!r}")
-        if not isinstance(layers, (Iterable, type(None))) or isinstance(layers, (str, bytes)):
-            raise TypeError(f"layers must be a list such as [Input(shape=(2,)), Dense(1)], got {layers!r}")
-        self.name = name or "sequential"
-        self.seed = next_seed() if seed is None else check_seed(seed)
-        self._layers: list[Layer] = []
-        self._inputs: Shape | None = None
-        self._built_trainable: list[bool] = []
-        self._plan: Plan | None = None
-        self._session: Session | None = None
-        self._predictor: Predictor | None = None
-        self._generator = np.random.default_rng(self.seed)
         self.optimizer: optimizers.Optimizer | optimizers.LBFGS | None = None
         self.loss: losses.Loss | None = None
         self._metrics: list[str | metrics_table.Metric] = []
@@ -98,150 +75,7 @@ class Sequential(Saving):
         self._compilation = object()
         self.history: History | None = None
         self.stop_training = False
-        for layer in layers or ():
-            self.add(layer)
-
-    def __repr__(self) -> str:
-        return f"Sequential({self._layers!r}, name={self.name!r})"
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers without the input, as a new list."""
-        return list(self._layers)
-
-    @property
-    def built(self) -> bool:
-        """Whether the weights exist."""
-        return self._plan is not None
-
-    def add(self, layer: Input | Layer) -> None:
-        """Put a layer on top of the stack.
-
-        Raises
-        ------
-        TypeError
-            For anything but :class:`Input` and layers.
-        ValueError
-            For an input that is not first, a name that is taken, or a layer that is in use.
-        """
-        if isinstance(layer, Input):
-            if self._layers or self._inputs is not None:
-                raise ValueError("Input must be the first element of a model, and there can be only one")
-            self._inputs = layer.shape
-            return
-        if not isinstance(layer, Layer):
-            raise TypeError(f"layers must be Input or a layer such as Dense, got {layer!r}")
-        if layer.taken:
-            raise ValueError(f"layer {layer.name!r} already belongs to a model; make a new one for this model")
-        given = layer.name
-        if self._inputs is not None:
-            layer.check_inputs(self._output_shape(self._inputs))
-        give_names(layer, {other.name for other in nested(self._layers)})
-        self._detach()
-        self._layers.append(layer)
-        layer.taken = True
-        try:
-            self._build_rows()
-        except Exception:
-            # such as an initializer's; the stack is as it was
-            self._layers.pop()
-            layer.taken, layer.name = False, given
-            self._build_rows()
-            raise
-
-    def pop(self) -> Layer:
-        """Take the top layer off and return it, with its weights.
-
-        Raises
-        ------
-        IndexError
-            When there is none.
-        """
-        if not self._layers:
-            raise IndexError("there is no layer to pop: the model is empty")
-        self._detach()
-        layer = self._layers.pop()
-        layer.taken = False
-        self._build_rows()
-        return layer
-
-    def _build_rows(self) -> None:
-        """Build the model, if it has an input and its outputs are rows by now."""
-        if self._layers and self._inputs is not None and len(self._output_shape(self._inputs)) == 1:
-            self.build()
-
-    def _output_shape(self, shape: Shape) -> Shape:
-        """The shape of one sample's outputs."""
-        for layer in self._layers:
-            shape = layer.output_shape(shape)
-        return shape
-
-    def _detach(self) -> None:
-        """Give the layers their weights back, so that the stack can change."""
-        if self._plan is not None:
-            self._plan.detach()
-        self._plan = self._session = self._predictor = None
-
-    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
-        """Draw the initial weights.
-
-        Parameters
-        ----------
-        input_shape : tuple, optional
-            ``(features,)`` or ``(None, features)``, or that of an image such as ``(None, 28, 28)``; not needed where
-            the model has an :class:`Input`.
-
-        Raises
-        ------
-        ValueError
-            Without layers, without a shape, or with another one than the model has.
-        """
-        if not self._layers:
-            raise ValueError("the model has no layers: add at least one Dense")
-        if input_shape is not None:
-            if not isinstance(input_shape, (tuple, list)) or not input_shape:
-                raise ValueError(f"input_shape must be (features,) or (None, features), got {input_shape!r}")
-            shape = Input(tuple(input_shape[1:] if len(input_shape) > 1 else input_shape)).shape  # type: ignore[arg-type]
-            if self._inputs is not None and self._inputs != shape:
-                raise ValueError(f"input_shape must be the model's {self._inputs}, got {shape}")
-            self._inputs = shape
-        if self._inputs is None:
-            raise ValueError("input_shape is needed: give the model an Input, or build((features,))")
-        if self._plan is not None:
-            return
-        shape = self._inputs
-        for layer in self._layers:
-            layer.check_inputs(shape)
-            if not layer.built:
-                layer.build(shape, self._generator)
-            shape = layer.output_shape(shape)
-        if len(shape) != 1:
-            raise ValueError(f"the model's outputs must be rows, got samples of the shape {shape}; add Flatten()")
-        chain = Chain(prod(self._inputs))
-        for layer in self._layers:
-            chain.lay(layer)
-        chain.finish()
-        plan = Plan(chain, self.seed)
-        self._built_trainable = self._trainable()
-        self._plan = plan
-        self._session = Session(plan, self.seed)
-        self._predictor = Predictor(plan)
-
-    def _trainable(self) -> list[bool]:
-        """Which weights are trained."""
-        return [trained for layer in self._layers for _, trained in layer.weights_of_parts()]
-
-    def _ready(self, shape: Shape | None = None) -> Session:
-        """The session of the built model; the shape of a sample may build it."""
-        if self._session is None and shape is not None:
-            self.build((None, *shape))
-        if self._session is not None and self._built_trainable != self._trainable():
-            # a layer was frozen or thawed
-            self._detach()
-            self.build()
-        if self._session is None:
-            raise NotBuiltError("the model has no weights yet: give it an Input, call build, or fit it")
-        return self._session
+        super().__init__(layers, name, seed=seed)
 
     def compile(
         self,
@@ -567,7 +401,7 @@ class Sequential(Saving):
         targets = check_y(y, len(features), units, loss)
         weights = class_weights(None, targets, check_sample_weight(sample_weight, len(features)), loss)
         self._ready(shape)
-        return flat(features), targets, weights
+        return as_rows(features), targets, weights
 
     def _blocks(
         self, name: str, source: Any, steps: int | None, loss: losses.Loss, purpose: str, class_weight: Any = None
@@ -735,200 +569,13 @@ class Sequential(Saving):
         features = check_x(x, self._inputs)
         if self._predictor is None:
             self._ready(features.shape[1:])
-        return flat(features)
+        return as_rows(features)
 
     def __call__(self, x: Any) -> Float32:
         """Return the outputs for a batch; see :meth:`predict`."""
         features = self._features(x)
         assert self._predictor is not None
         return self._predictor(features)
-
-    def gradients(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Gradients:
-        """Return the loss of some rows as one batch, and its gradients with respect to the weights.
-
-        They are computed as in training: of the loss with the regularizers' penalties, before any clipping.
-        Nothing changes: neither weights nor the optimizer's state. Memory is needed as for a step with so many rows.
-
-        Parameters
-        ----------
-        x, y, sample_weight, class_weight : array_like
-            As for :meth:`fit`.
-
-        Returns
-        -------
-        Gradients
-            ``g.loss``, ``g["dense"].dw (K, N)`` and ``.db (N,)``, and ``g.arrays`` in the order of
-            :meth:`get_weights`. A loss that is not finite is no error; its gradients are not finite either.
-
-        Raises
-        ------
-        NotCompiledError
-            Before :meth:`compile`, which chooses the loss.
-        ValueError, TypeError
-            For data that do not fit.
-        """
-        _, loss = self._compiled()
-        features, targets, weights = self._checked(x, y, sample_weight, loss, "compute gradients of")
-        weights = class_weights(class_weight, targets, weights, loss)
-        session = self._ready()
-        with session.aside():
-            self._set_objective(session, loss)
-            logs, flat = session.gradients(Feed(features, targets, weights))
-        return by_layer(session.plan, self._layers, logs["loss"], flat)
-
-    def check_gradients(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> GradientCheck:
-        """Compare :meth:`gradients` with differences of the loss itself, for each array of weights.
-
-        An array's weights are moved along a few directions, by ever smaller steps, and the change of the loss is
-        compared with what the gradient says. The loss is the engine's, in float32, so this tells a right gradient
-        from a wrong one, and does not count its digits: in smooth networks the two agree to about 1e-5, and with kinks
-        (ReLU, absolute errors, an L1 penalty) often to 1e-3 alone. Gradients of a layer that are next to nothing
-        beside the loss cannot be resolved; ``resolution`` then says so. A few dozen rows are enough; the loss is
-        computed 170 times for each array.
-
-        Parameters
-        ----------
-        x, y, sample_weight, class_weight : array_like
-            As for :meth:`fit`.
-
-        Returns
-        -------
-        GradientCheck
-            A sequence with the ``layer``, ``array``, ``norm``, ``error``, ``resolution`` and ``verdict`` of each array,
-            with ``worst`` and ``passed``; it prints as a table.
-
-        Raises
-        ------
-        NotCompiledError, ValueError, TypeError
-            As :meth:`gradients`.
-        """
-        found = self.gradients(x, y, sample_weight, class_weight)
-        _, loss = self._compiled()
-        features, targets, weights = self._checked(x, y, sample_weight, loss, "compute gradients of")
-        feed = Feed(
-            np.ascontiguousarray(features, np.float32), targets, class_weights(class_weight, targets, weights, loss)
-        )
-        session = self._ready()
-        here = session.plan.network.parameters
-        # the model's own weights stay where they are
-        plan = session.plan.over(aligned(here.size))
-        np.copyto(plan.network.parameters, here)
-        apart = Session(plan, self.seed)
-        apart.draw_as(session)
-        self._set_objective(apart, loss)
-
-        def loss_at(variable: int, value: Float32) -> float:
-            before = plan.read(variable)
-            plan.write(variable, value)
-            try:
-                return apart.gradients(feed)[0]["loss"]
-            finally:
-                plan.write(variable, before)
-
-        return gradient_check.check(found, plan, loss_at, self.seed)
-
-    def forward(self, x: Any) -> list[LayerOutputs]:
-        """Return what every layer makes of some rows.
-
-        Parameters
-        ----------
-        x : array_like (n, features)
-            Real finite numbers; n may be 0.
-
-        Returns
-        -------
-        list of LayerOutputs
-            For each layer its ``name``, ``z (n, N)`` before and ``a (n, N)`` after the activation, in float32; the
-            last ``a`` has the bits of :meth:`predict`. The first call compiles or loads a kernel of its own.
-        """
-        features = check_x(x, self._inputs)
-        plan = self._ready(features.shape[1:]).plan
-        return trace(plan, [str(layer.name) for layer in self._layers], flat(features))
-
-    def get_weights(self) -> Weights:
-        """Return copies of all weights: kernel and bias of each layer in turn."""
-        self._ready()
-        return [weight for layer in self._layers for weight in layer.get_weights()]
-
-    def set_weights(self, weights: Any) -> None:
-        """Replace all weights, given in the order and shapes of :meth:`get_weights`.
-
-        Raises
-        ------
-        ValueError, TypeError
-            When the number of arrays or a shape is not right, or a number is not finite; nothing is changed.
-        """
-        self._ready()
-        if not isinstance(weights, Iterable):
-            raise TypeError(f"weights must be a list of arrays, got {weights!r}")
-        arrays = list(weights)
-        counts = [len(layer.get_weights()) for layer in self._layers]
-        if len(arrays) != sum(counts):
-            raise ValueError(f"weights must be a list of {sum(counts)} arrays, got {len(arrays)}")
-        before = [layer.get_weights() for layer in self._layers]
-        at = 0
-        try:
-            for layer, count in zip(self._layers, counts, strict=True):
-                layer.set_weights(arrays[at : at + count])
-                at += count
-        except (ValueError, TypeError):
-            for layer, old in zip(self._layers, before, strict=True):
-                layer.set_weights(old)
-            raise
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return a layer by its name or its index.
-
-        Raises
-        ------
-        ValueError
-            When there is none such, or not exactly one of name and index is given.
-        """
-        if (name is None) == (index is None):
-            raise ValueError("give either name or index")
-        if index is not None:
-            if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
-                raise TypeError(f"index must be a whole number, got {index!r}")
-            if not -len(self._layers) <= index < len(self._layers):
-                raise ValueError(f"index must be below the number of layers, {len(self._layers)}, got {index}")
-            return self._layers[index]
-        for layer in self._layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(f"no layer is named {name!r}; there are {[layer.name for layer in self._layers]}")
-
-    def count_params(self) -> int:
-        """Return the number of weights."""
-        self._ready()
-        return sum(layer.count_params() for layer in self._layers)
-
-    def _table(self) -> list[tuple[str, str, str, str]]:
-        """Name and type, output shape, number of weights and activation of each layer, ready to show."""
-        rows: list[tuple[str, str, str, str]] = []
-        shape = self._inputs
-        for layer in self._layers:
-            if shape is not None:
-                shape = layer.output_shape(shape)
-            elif isinstance(layer, Dense):
-                shape = (layer.units,)
-            shown = "?" if shape is None else str((None, *shape))
-            params = f"{layer.count_params():,}" if layer.built else "?"
-            activation = layer.activation.name if isinstance(layer, (Dense, Activation)) else ""
-            rows.append((f"{layer.name} ({type(layer).__name__})", shown, params, activation))
-        return rows
-
-    def summary(self) -> None:
-        """Print a table of the layers, their output shapes and their numbers of weights."""
-        parts = [part for layer in self._layers if layer.built for part in layer.weights_of_parts()]
-        total = sum(prod(weight.shape) for weight, _ in parts)
-        trained = sum(prod(weight.shape) for weight, own in parts if own)
-        print(display.summary_table(self.name, [row[:3] for row in self._table()], total, trained))
-
-    def _repr_html_(self) -> str:
-        """The table of the layers for a notebook."""
-        total = f"{self.count_params():,} parameters" if self.built else "not built yet"
-        headings = ["Layer (type)", "Output shape", "Parameters", "Activation"]
-        return display.html_table(f'Model: "{self.name}"', headings, self._table(), below=total)
 
 
 def _check_deterministic(layers: Iterable[Layer]) -> None:
@@ -943,11 +590,6 @@ def _check_deterministic(layers: Iterable[Layer]) -> None:
             )
         if getattr(layer, "kernel_constraint", None) is not None:
             raise ValueError(f"LBFGS cannot keep the kernel_constraint of layer {layer.name!r}; use one such as 'adam'")
-
-
-def flat(samples: NDArray[Any]) -> NDArray[Any]:
-    """Return samples of any shape, or none, as rows."""
-    return samples if samples.ndim == 2 else samples.reshape(len(samples), prod(samples.shape[1:]))
 
 
 def _limited(argument: str, asked: int | None, rows: int, batch: int) -> int:
