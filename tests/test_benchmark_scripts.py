@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_benchmarks import CONDITIONS, run
 
-from benchmarks import batch_size, scaling, sweep, time_to_accuracy
+from benchmarks import batch_size, feature_costs, scaling, sweep, time_to_accuracy
 from benchmarks.accuracy_trainers import TRAINERS, import_for
 from fastmlp.ladder import sides
 from fastmlp.ladder.cases import GROUPS, Case, start_weights
@@ -28,7 +28,8 @@ def of_case(case, picoseconds):
     ("module", "options"),
     [
         ("batch_size", ["folder", "--seeds", "--json"]),
-        ("scaling", ["--axes", "--chart"]),
+        ("feature_costs", ["--seconds", "--page"]),
+        ("scaling", ["--axes", "--chart", "--page"]),
         ("sweep", ["--widths", "--batches", "--chart"]),
         ("time_to_accuracy", ["folder", "--target", "--seeds"]),
     ],
@@ -196,3 +197,13 @@ def test_batch_sizes():
     assert line.count("|") == 4 + len(batch_size.SIZES)
     assert line.startswith("| diabetes | 332 | 20 | **")
     assert line.count("**") == 2
+
+
+@pytest.mark.jit_only
+def test_feature_costs():
+    times = feature_costs.measure(0)
+    assert len(times) == len(feature_costs.FEATURES)
+    assert all(0 < one < 1e6 for one in times)
+    shown = feature_costs.table([2.0 * (1 + i) for i in range(len(times))]).splitlines()
+    assert shown[2] == "| `as it is` | 2.0 | 1.00 |"
+    assert shown[4].endswith("| 6.0 | 3.00 |")
