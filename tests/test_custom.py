@@ -160,6 +160,7 @@ def test_a_jitted_loss_that_does_not_compile():
         model.fit(x, y, verbose=0)
 
 
+@pytest.mark.jit_only
 def test_gradients_and_evaluation_with_a_loss_of_ones_own():
     x, y = data()
     model, _ = trained(squares)
@@ -202,6 +203,7 @@ def test_an_activation_whose_value_at_0_is_not_0_and_as_a_layer():
     assert model.check_gradients(x, y).worst < 5e-3
 
 
+@pytest.mark.jit_only
 def test_the_same_bits_for_any_number_of_threads(monkeypatch):
     from fastmlp.engine import session
     from fastmlp.engine.pace import Pace

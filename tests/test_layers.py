@@ -149,6 +149,7 @@ def test_training(name, batch):
     np.testing.assert_allclose(model.predict(x), naive.forward(twin, d(x)), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.jit_only
 @pytest.mark.parametrize("name", ["batch normalization first and twice", "residual first, nested, with normalization"])
 def test_the_same_bits_for_any_number_of_threads(name, monkeypatch):
     from fastmlp.engine import session
@@ -389,6 +390,7 @@ def test_bad_settings(make, message):
         make()
 
 
+@pytest.mark.jit_only
 @pytest.mark.parametrize("name", STACKS)
 def test_gradients_pass_the_check_and_change_nothing(name):
     model, _ = pair(name)
@@ -401,6 +403,7 @@ def test_gradients_pass_the_check_and_change_nothing(name):
     assert b"".join(weight.tobytes() for weight in model.get_weights()) == before
 
 
+@pytest.mark.jit_only
 def test_gradients_with_noise_pass_the_check():
     model = Sequential(
         [Input(shape=(K,)), layers.GaussianNoise(0.1), Dense(20, "tanh"), layers.Dropout(0.4), Dense(N)], seed=0

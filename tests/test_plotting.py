@@ -192,6 +192,7 @@ def test_decision_boundary_of_three_classes():
     assert [len(points.get_offsets()) for points in ax.collections[-3:]] == [14, 13, 13]
 
 
+@pytest.mark.jit_only
 def test_decision_boundary_of_a_trained_model():
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
     model = Sequential([Input(shape=(2,)), Dense(4, activation="tanh"), Dense(1, activation="sigmoid")], seed=0)
