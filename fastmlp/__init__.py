@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         regularizers,
     )  # fmt: skip
     from .history import History
+    from .interop import export_numpy, from_sklearn, from_torch, to_torch
     from .layers import (
         Activation,
         BatchNormalization,
@@ -67,6 +68,7 @@ _HOMES = {
     "History": "history",
     "LearningRateFinder": "learning_rate_finder",
     "Sequential": "model",
+    **dict.fromkeys(("export_numpy", "from_sklearn", "from_torch", "to_torch"), "interop"),
     "get_num_threads": "threads",
     "load_model": "saving",
     "set_num_threads": "threads",
@@ -94,6 +96,9 @@ __all__ = [
     "constraints",
     "datasets",
     "errors",
+    "export_numpy",
+    "from_sklearn",
+    "from_torch",
     "get_num_threads",
     "initializers",
     "layers",
@@ -105,6 +110,7 @@ __all__ = [
     "regularizers",
     "set_num_threads",
     "set_random_seed",
+    "to_torch",
 ]
 
 
