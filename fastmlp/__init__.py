@@ -20,11 +20,13 @@ if TYPE_CHECKING:
         layers,
         losses,
         metrics,
+        onnx,
         optimizers,
         plotting,
         regularizers,
     )  # fmt: skip
     from .history import History
+    from .interop import export_numpy, from_sklearn, from_torch, to_torch
     from .layers import (
         Activation,
         BatchNormalization,
@@ -54,6 +56,7 @@ _MODULES = (
     "layers",
     "losses",
     "metrics",
+    "onnx",
     "optimizers",
     "plotting",
     "regularizers",
@@ -67,6 +70,7 @@ _HOMES = {
     "History": "history",
     "LearningRateFinder": "learning_rate_finder",
     "Sequential": "model",
+    **dict.fromkeys(("export_numpy", "from_sklearn", "from_torch", "to_torch"), "interop"),
     "get_num_threads": "threads",
     "load_model": "saving",
     "set_num_threads": "threads",
@@ -94,17 +98,22 @@ __all__ = [
     "constraints",
     "datasets",
     "errors",
+    "export_numpy",
+    "from_sklearn",
+    "from_torch",
     "get_num_threads",
     "initializers",
     "layers",
     "load_model",
     "losses",
     "metrics",
+    "onnx",
     "optimizers",
     "plotting",
     "regularizers",
     "set_num_threads",
     "set_random_seed",
+    "to_torch",
 ]
 
 

@@ -102,4 +102,4 @@ def machine_code(function: F) -> F:
 
     Only for who has called the entry before, and always makes arguments of the same types.
     """
-    return function.code if isinstance(function, EntryDispatcher) else function
+    return function.code if isinstance(function, EntryDispatcher) else function  # type: ignore[return-value]
