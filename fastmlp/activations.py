@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .configs import Configured
 from .errors import check_flag, finite_number
 from .kernels import vmath
-from .kernels.callback import Callback, activation_callback, call_activation
+from .kernels.callback import DONE, Callback, activation_callback, call_activation
 from .kernels.jit import kernel, scalar, shape_function
 from .kernels.softmax import softmax_forward
 from .names import find
@@ -333,9 +333,17 @@ def elementwise(
 
 
 @kernel
-def custom(address: int, z: Buffer, slopes: Buffer, first: int, count: int, training: bool) -> None:
-    """:func:`elementwise` by the function at ``address``, for :class:`Custom`."""
-    call_activation(address, z, slopes, first, count, training)
+def custom(
+    address: int, z: Buffer, slopes: Buffer, first: int, stride: int, rows: int, columns: int, training: bool
+) -> None:
+    """:func:`elementwise` by the function at ``address``, for :class:`Custom`, and without padding columns.
+
+    A row in which the function raises becomes NaN.
+    """
+    for row in range(rows):
+        start = first + row * stride
+        if call_activation(address, z, slopes, start, columns, training) != DONE:
+            z[start : start + columns] = np.float32(np.nan)
 
 
 @shape_function
@@ -581,7 +589,7 @@ class Custom(Activation):
         """Apply the function to an array; see :meth:`Activation.__call__`."""
         values: NDArray[np.float32] = np.array(z, np.float32, ndmin=1, order="C")
         flat = values.reshape(-1)
-        custom(self.callback.address, flat, flat, 0, flat.size, False)
+        custom(self.callback.address, flat, flat, 0, flat.size, 1, flat.size, False)
         return values.reshape(np.shape(z))
 
 

@@ -104,7 +104,7 @@ def encode(value: Any) -> Any:
                 return {"kind": kind, "class_name": name, "config": value.get_config()}
     raise TypeError(
         f"{value!r} of type {type(value).__name__} cannot be written down: only numbers, texts, lists and objects of "
-        "fastmlp's own classes can"
+        "fastmlp's own classes can; save_weights writes a model's weights alone"
     )
 
 

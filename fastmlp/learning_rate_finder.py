@@ -109,6 +109,11 @@ class LearningRateFinder:
         optimizer, loss = model._compiled()
         if isinstance(optimizer, LBFGS):
             raise ValueError("LBFGS has no learning rate to find; compile the model with an optimizer such as 'adam'")
+        if optimizer.schedule is not None:
+            raise ValueError(
+                f"the optimizer's learning rate follows {optimizer.schedule!r}, so there is none to find; compile the "
+                "model with a number as learning_rate"
+            )
         features, targets, weights = model._checked(x, y, sample_weight, loss, "train on")
         batch = chosen_batch(batch_size, len(features))
         put_back = model._ready().snapshot()

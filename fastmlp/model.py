@@ -255,6 +255,11 @@ class Sequential(Stack, Inspection, Saving):
             )  # fmt: skip
             if isinstance(optimizer, optimizers.LBFGS):
                 raise ValueError("LBFGS takes all rows at once, as arrays; blocks need an optimizer such as 'adam'")
+            if any(backup.save_freq != "epoch" for backup in called.backups) or (called.backups and steps_per_epoch):
+                raise ValueError(
+                    "BackupAndRestore cannot find its place in blocks again but at the end of all of them: use "
+                    "save_freq='epoch' without steps_per_epoch, or arrays"
+                )
             blocks = self._blocks("x", x, steps_per_epoch, loss, "train on", class_weight)
             given = TrainingData(blocks, None, None, blocks.length)
         else:
@@ -289,11 +294,13 @@ class Sequential(Stack, Inspection, Saving):
             shuffle=shuffle, validation_batch=validated, validation_freq=validation_freq,
         )  # fmt: skip
         progress.begin(epochs, given.samples_an_epoch)
+        self._running += 1
         try:
             run.train(initial_epoch, epochs)
         finally:
+            self._running -= 1
             progress.close()
-        return self.history
+        return called.history
 
     def _rows_to_fit(
         self,

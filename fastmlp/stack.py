@@ -45,6 +45,8 @@ class Stack:
         self._plan: Plan | None = None
         self._session: Session | None = None
         self._predictor: Predictor | None = None
+        # calls of fit that go on: nothing is rebuilt meanwhile
+        self._running = 0
         self._generator = np.random.default_rng(self.seed)
         for layer in layers or ():
             self.add(layer)
@@ -126,6 +128,8 @@ class Stack:
 
     def _detach(self) -> None:
         """Give the layers their weights back, so that the stack can change."""
+        if self._running:
+            raise RuntimeError("the layers of a model cannot change while it trains")
         if self._plan is not None:
             self._plan.detach()
         self._plan = self._session = self._predictor = None
@@ -176,14 +180,14 @@ class Stack:
         self._predictor = Predictor(plan)
 
     def _trainable(self) -> list[bool]:
-        """Which weights are trained."""
-        return [trained for layer in self._layers for _, trained in layer.weights_of_parts()]
+        """Which layers are trained."""
+        return [layer.trainable for layer in nested(self._layers)]
 
     def _ready(self, shape: Shape | None = None) -> Session:
         """The session of the built model; the shape of a sample may build it."""
         if self._session is None and shape is not None:
             self.build((None, *shape))
-        if self._session is not None and self._built_trainable != self._trainable():
+        if self._session is not None and not self._running and self._built_trainable != self._trainable():
             # a layer was frozen or thawed
             self._detach()
             self.build()

@@ -156,8 +156,9 @@ def test_a_jitted_loss_that_does_not_compile():
     x, y = data()
     model = Sequential([Input(shape=(5,)), Dense(3)], seed=0)
     model.compile("sgd", wrong)
-    with pytest.raises(TypeError, match="Numba cannot compile the loss 'wrong'"):
-        model.fit(x, y, verbose=0)
+    for _ in range(2):
+        with pytest.raises(TypeError, match="Numba cannot compile the loss 'wrong'"):
+            model.fit(x, y, verbose=0)
 
 
 @pytest.mark.jit_only
@@ -216,3 +217,48 @@ def test_the_same_bits_for_any_number_of_threads(monkeypatch):
         model, _ = trained(squares, rows=700, batch=300)
         results.append(b"".join(weight.tobytes() for weight in model.get_weights()))
     assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("width", [5, 16])
+def test_an_activation_that_divides_by_z_sees_no_padding(width, jit):
+    wrap = numba.njit if jit else lambda function: function
+    own = activations.Custom(wrap(lambda z: np.sin(z) / z), wrap(lambda z, a: (np.cos(z) - a) / z))
+    x, y = data()
+    model = Sequential([Input(shape=(5,)), Dense(width, own, bias_initializer="ones"), Dense(3)], seed=0)
+    model.compile("adam", "mse")
+    model.fit(x, y, verbose=0)
+    w, b, v, c = (weight.astype(float) for weight in model.get_weights())
+    z = x @ w + b
+    np.testing.assert_allclose(model.predict(x), np.sin(z) / z @ v + c, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(JIT_DISABLED, reason="plain functions raise by themselves")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_jitted_functions_that_raise_are_seen():
+    @numba.njit
+    def value(z):
+        if z > 0:
+            raise ValueError("positive")
+        return z
+
+    x, y = data()
+    model = Sequential([Input(shape=(5,)), Dense(7, activations.Custom(value, lambda z, a: 1.0)), Dense(3)], seed=0)
+    assert np.isnan(model.predict(x)).any(axis=1).sum() > 100
+
+    @numba.njit
+    def raising(y_true, y_pred):
+        if y_pred[0, 0] > -1e9:
+            raise ValueError("boom")
+        return np.float32(1.0), y_pred - y_true
+
+    @numba.njit
+    def small(y_true, y_pred):
+        return np.float32(1.0), np.zeros((1, 1), np.float32)
+
+    for loss in (raising, small):
+        model = Sequential([Input(shape=(5,)), Dense(3)], seed=0)
+        model.compile("sgd", loss)
+        for act in (lambda model=model: model.fit(x, y, verbose=0), lambda model=model: model.evaluate(x, y)):
+            with pytest.raises(RuntimeError, match="raised an exception, which was printed, or its gradient"):
+                act()

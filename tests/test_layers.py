@@ -448,3 +448,68 @@ def test_diagnostics_of_all_layers():
     diagnostics = fastmlp.callbacks.Diagnostics(x, y)
     model.fit(x, y, epochs=2, verbose=0, callbacks=[diagnostics])
     assert set(diagnostics.history) == {layer.name for layer in model.layers}
+
+
+@pytest.mark.parametrize("width", [1, 5, 16, 17])
+def test_normalization_above_a_trained_layer(width):
+    """Its padding columns have no variance to divide by."""
+    constants = layers.Normalization(mean=0.5, variance=4.0)
+    model = Sequential([Input(shape=(K,)), Dense(width, "tanh"), constants, Dense(N)], seed=1)
+    model.compile(optimizers.SGD(0.05), "mse")
+    first, _, last = model.layers
+    twin = [dense(first), naive.Activation("tanh"), naive.Scale(0.5, -0.25), dense(last)]
+    x, y = data(60)
+    model.fit(x, y, batch_size=20, epochs=1, shuffle=False, verbose=0)
+    for start in range(0, 60, 20):
+        naive.sgd_step(twin, d(x[start : start + 20]), d(y[start : start + 20]), 0.05)
+    assert_same_weights(model, twin)
+
+
+def test_freezing_during_a_training_waits_for_the_next_one():
+    frozen = Dense(8, "tanh")
+    frozen.trainable = False
+    model = Sequential([Input(shape=(K,)), frozen, Dense(N)], seed=0)
+    model.compile("adam", "mse")
+    x, y = data(60)
+    before = frozen.get_weights()[0]
+
+    class Thaw(fastmlp.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            frozen.trainable = True
+            self.model.get_weights()
+            self.model.evaluate(x, y)
+            with pytest.raises(RuntimeError, match="cannot change while it trains"):
+                self.model.pop()
+
+    history = model.fit(x, y, epochs=3, verbose=0, callbacks=[Thaw()]).history["loss"]
+    assert (frozen.get_weights()[0] == before).all()
+    assert model.evaluate(x, y) < history[-1] < history[0]
+    model.fit(x, y, verbose=0)
+    assert (frozen.get_weights()[0] != before).any()
+
+
+def test_a_frozen_batch_normalization_without_weights_of_its_own():
+    norm = layers.BatchNormalization(center=False, scale=False)
+    model = Sequential([Input(shape=(K,)), norm, Dense(N)], seed=0)
+    model.compile("sgd", "mse")
+    norm.trainable = False
+    before = norm.get_weights()
+    model.fit(*data(40), verbose=0)
+    for old, new in zip(before, norm.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_set_weights_reaches_a_normalization_inside():
+    inside = layers.Normalization()
+    model = Sequential([Input(shape=(K,)), layers.Residual([inside]), Dense(N)], seed=0)
+    x, _ = data(40)
+    inside.adapt(x)
+    other = Sequential([Input(shape=(K,)), layers.Residual([layers.Normalization()]), Dense(N)], seed=1)
+    other.set_weights(model.get_weights())
+    np.testing.assert_array_equal(other.predict(x), model.predict(x))
+
+
+def test_a_layer_stands_in_one_place():
+    one = Dense(K)
+    with pytest.raises(ValueError, match="already belongs to a model or this one"):
+        layers.Residual([one, one])

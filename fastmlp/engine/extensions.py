@@ -6,7 +6,7 @@ uses one waits for its compilation.
 
 import numpy as np
 
-from ..kernels.callback import call_loss
+from ..kernels.callback import UNWRITTEN, call_loss
 from ..kernels.extension import address_of
 from ..kernels.jit import entry
 from ..losses.table import loss_value_and_grad
@@ -21,6 +21,7 @@ from .tables import (
     ITERATION,
     LOGITS,
     LOSS_CALLBACK,
+    LOSS_FAILED,
     LOSS_KIND,
     OPTIMIZER,
     PIECE_LOSS,
@@ -59,11 +60,12 @@ def run_custom_loss(
     """:func:`run_loss` for a user's function over a whole batch."""
     units = network.stages[network.stages.shape[0] - 1, UNITS]
     outputs, predictions, targets, _, _, gradient = rooms(space, job, rank, rows, units)
-    # what is not written shows
-    gradient[:] = np.nan
+    gradient[:] = UNWRITTEN
     value = call_loss(
         job[LOSS_CALLBACK], targets, outputs if job[LOGITS] else predictions, gradient, rows, job[TARGET_COLUMNS], units
     )
+    if gradient[0] == UNWRITTEN:
+        job[LOSS_FAILED], value = 1, np.nan
     space.sums[piece, PIECE_LOSS] = value * rows
 
 

@@ -137,6 +137,7 @@ class Session:
         purpose : object, optional
             What :meth:`measures` then knows.
         """
+        self._callback = loss.callback() if isinstance(loss, Custom) else None
         self._measured = purpose
         self._metrics = []
         sums = 0
@@ -155,7 +156,6 @@ class Session:
         )  # fmt: skip
         self._job[t.LOSS_KIND] = loss.compiled_kind(logits)
         self._job[t.LOGITS] = logits
-        self._callback = loss.callback() if isinstance(loss, Custom) else None
         self._job[t.PENALISED] = bool(self.plan.network.penalties.any())
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
@@ -213,7 +213,7 @@ class Session:
 
     def slots(self) -> list[t.Float32]:
         """Return views of the optimizer's slots, each of which lies as the parameters do."""
-        return list(self._update.slots.reshape(-1, self.plan.network.parameters.size))
+        return list(self._update.slots.reshape(len(self._slots), self.plan.network.parameters.size))
 
     def counts(self) -> dict[str, int]:
         """Return what a training counts: with seed, weights and slots it decides how the training goes on."""
@@ -433,7 +433,12 @@ class Session:
         if not self._called:
             self._run_steps, self._called = machine_code(run_steps), True
         if self._callback is not None:
+            failed, self._job[t.LOSS_FAILED] = bool(self._job[t.LOSS_FAILED]), 0
             self._callback.raise_error()
+            if failed:
+                raise RuntimeError(
+                    "the loss has raised an exception, which was printed, or its gradient has not y_pred's shape"
+                )
 
     def sums(self) -> t.Float64:
         """Return a copy of the running sums of the present epoch."""

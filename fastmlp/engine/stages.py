@@ -293,7 +293,7 @@ def run_activation(
     stage = network.stages[index]
     out = stage[OUT] * job[CAPACITY] + slab * stage[OUT_STRIDE]
     if stage[ACTIVATION] == CUSTOM:
-        custom(stage[CALLBACK], space.rows, space.slopes, out, rows * stage[OUT_STRIDE], training)
+        custom(stage[CALLBACK], space.rows, space.slopes, out, stage[OUT_STRIDE], rows, stage[UNITS], training)
         return
     elementwise(
         stage[ACTIVATION], network.settings[index, ACTIVATION_PARAMETER], space.rows, out,

@@ -56,12 +56,13 @@ UPDATE_FACTORS, UPDATE_GRADIENT, UPDATE_PARAMETERS = range(3)
 TRAIN, EVALUATE, GRADIENTS = range(3)
 UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
 
-# The job's numbers; the last ones are addresses of extensions, or NOWHERE.
+# The job's numbers; the last ones are addresses of extensions, or NOWHERE, and whether a
+# loss of the user's has failed.
 (
     MODE, FIRST_STEP, LAST_STEP, BATCH_SIZE, SAMPLES, ORIGIN, SHUFFLED, ITERATION, LOSS_KIND, LOGITS, TARGET_COLUMNS,
     OPTIMIZER, CLIPS, PENALISED, CONSTRAINED, BLOCK, PIECE, CAPACITY, SHARDS, PACK_ROOM, WORD_ROOM, DRAWS, THREADS,
-    LOSS_AT, LOSS_CALLBACK, METRICS_AT, UPDATES_AT, JOB_FIELDS,
-) = range(28)  # fmt: skip
+    LOSS_AT, LOSS_CALLBACK, LOSS_FAILED, METRICS_AT, UPDATES_AT, JOB_FIELDS,
+) = range(29)  # fmt: skip
 
 # Running sums of an epoch: losses times rows, rows, 1 after a loss that is not finite; then the metrics'.
 LOSS_SUM, ROW_SUM, DIVERGED, METRIC_SUMS = range(4)

@@ -6,6 +6,7 @@ while it runs; what it raises is kept, and raised again when the compiled call h
 """
 
 import ctypes
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +25,11 @@ Float32 = NDArray[np.float32]
 C_LOSS = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 3)
 FLOATS = types.CPointer(types.float32)  # type: ignore[attr-defined]
 JITTED_LOSS = types.float64(FLOATS, FLOATS, FLOATS, types.int64, types.int64, types.int64)
-JITTED_ACTIVATION = types.void(FLOATS, FLOATS, types.int64, types.boolean)
+JITTED_ACTIVATION = types.int32(FLOATS, FLOATS, types.int64, types.boolean)
 INTEGER = ir.IntType(64)
+DONE = 1
+# what a gradient holds before a loss has written it
+UNWRITTEN = np.float32(-1.7014118e38)
 
 _functions: list[Callable[..., Any]] = []
 
@@ -127,6 +131,8 @@ def _jitted_loss(function: Any, sparse: bool) -> Any:
         def c_loss(true: Any, pred: Any, out: Any, rows: int, columns: int, units: int) -> float:
             y_pred = numba.carray(pred, (rows, units))
             value, slopes = function(numba.carray(true, (rows,)), y_pred)
+            if slopes.shape != y_pred.shape:
+                return math.nan
             gradient = numba.carray(out, (rows, units))
             for row in range(rows):
                 for unit in range(units):
@@ -137,6 +143,8 @@ def _jitted_loss(function: Any, sparse: bool) -> Any:
         def c_loss(true: Any, pred: Any, out: Any, rows: int, columns: int, units: int) -> float:
             y_pred = numba.carray(pred, (rows, units))
             value, slopes = function(numba.carray(true, (rows, columns)), y_pred)
+            if slopes.shape != y_pred.shape:
+                return math.nan
             gradient = numba.carray(out, (rows, units))
             for row in range(rows):
                 for unit in range(units):
@@ -157,18 +165,19 @@ def activation_callback(value: Callable[..., Any], slope: Callable[..., Any]) ->
     callback = Callback()
     if JIT_DISABLED:
 
-        def called(z: Float32, slopes: Float32, training: bool) -> None:
+        def called(z: Float32, slopes: Float32, training: bool) -> int:
             for i, before in enumerate(z):
                 z[i] = value(before)
                 if training:
                     slopes[i] = slope(before, z[i])
+            return DONE
 
         _functions.append(called)
         callback.address = len(_functions) - 1
         return callback
-    f, d = (function if is_jitted(function) else numba.njit(function) for function in (value, slope))
+    f, d = (function if is_jitted(function) else _jitted(function) for function in (value, slope))
 
-    def c_activation(z: Any, slopes: Any, count: int, training: bool) -> None:
+    def c_activation(z: Any, slopes: Any, count: int, training: bool) -> int:
         a = numba.carray(z, (count,))
         if training:
             s = numba.carray(slopes, (count,))
@@ -180,10 +189,20 @@ def activation_callback(value: Callable[..., Any], slope: Callable[..., Any]) ->
         else:
             for i in range(count):
                 a[i] = f(a[i])
+        # what a C function that raises returns is 0
+        return DONE
 
     callback.kept = _compiled(c_activation, JITTED_ACTIVATION, f"the activation {value.__name__!r} for float32")
     callback.address = int(callback.kept.address)
     return callback
+
+
+def _jitted(function: Callable[..., Any]) -> Any:
+    """Compile a plain function; a division by 0 is what it is in NumPy."""
+    try:
+        return numba.njit(error_model="numpy")(function)
+    except TypeError as error:
+        raise TypeError(f"an activation must be a Python function of numbers, got {function!r}") from error
 
 
 def _compiled(function: Callable[..., Any], signature: Any, what: str) -> Any:
@@ -217,7 +236,10 @@ def call_loss(
 
 @operation
 def call_activation(_typing: Any, function: Any, z: Any, slopes: Any, first: Any, count: Any, training: Any) -> Any:
-    """Apply the activation at an address to ``count`` elements from ``first``, with slopes at the same place."""
+    """Apply the activation at an address to ``count`` elements from ``first``, with slopes at the same place.
+
+    Return ``DONE``, or 0 where the function has raised.
+    """
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         buffers = [
@@ -225,19 +247,18 @@ def call_activation(_typing: Any, function: Any, z: Any, slopes: Any, first: Any
             for kind, array in zip(signature.args[1:3], values[1:3], strict=True)
         ]
         flag = builder.zext(values[5], ir.IntType(8))
-        kind = ir.FunctionType(ir.VoidType(), [buffer.type for buffer in buffers] + [INTEGER, ir.IntType(8)])
-        builder.call(builder.inttoptr(values[0], kind.as_pointer()), [*buffers, values[4], flag])
-        return context.get_dummy_value()
+        kind = ir.FunctionType(ir.IntType(32), [buffer.type for buffer in buffers] + [INTEGER, ir.IntType(8)])
+        return builder.call(builder.inttoptr(values[0], kind.as_pointer()), [*buffers, values[4], flag])
 
-    return types.none(types.int64, z, slopes, types.int64, types.int64, types.boolean), emit
+    return types.int32(types.int64, z, slopes, types.int64, types.int64, types.boolean), emit
 
 
 def _call_loss_python(function: int, *arguments: Any) -> float:
     return float(_functions[function](*arguments))
 
 
-def _call_activation_python(function: int, z: Float32, slopes: Float32, first: int, count: int, training: bool) -> None:
-    _functions[function](z[first : first + count], slopes[first : first + count], training)
+def _call_activation_python(function: int, z: Float32, slopes: Float32, first: int, count: int, training: bool) -> int:
+    return int(_functions[function](z[first : first + count], slopes[first : first + count], training))
 
 
 if JIT_DISABLED:

@@ -8,14 +8,22 @@ Blocks are flat buffers: rows of ``width`` padded columns, ``stride`` apart. Slo
 import numpy as np
 from numpy.typing import NDArray
 
-from .jit import SIMD_WIDTH, kernel
+from .jit import SIMD_WIDTH, kernel, scalar
 from .lanes import row_dot, row_squares, row_sum, tile_load_part, tile_scale, tile_shift
 from .simd import tile_store
 
 Buffer = NDArray[np.float32]
 Buffer64 = NDArray[np.float64]
 
-ONE = np.float32(1)
+ZERO, ONE = np.float32(0), np.float32(1)
+
+
+@scalar
+def factor_of(variance: np.float32, epsilon: np.float32) -> np.float32:
+    """``1 / sqrt(variance + epsilon)``, and 0 in padding columns, where both may be 0."""
+    spread = variance + epsilon
+    factor = ONE / np.sqrt(spread)
+    return factor if spread > ZERO else ZERO
 
 
 @kernel
@@ -27,7 +35,7 @@ def standardise_columns(
     width = mean.size
     factors = x[out : out + width]
     for j in range(width):
-        factors[j] = ONE / np.sqrt(variance[j] + epsilon)
+        factors[j] = factor_of(variance[j], epsilon)
     for row in range(rows - 1, -1, -1):
         source = x[first + row * stride : first + row * stride + width]
         target = x[out + row * stride : out + row * stride + width]
@@ -45,7 +53,7 @@ def columns_slopes(
         target = slopes[first + row * stride : first + row * stride + width]
         da = slopes[gradient + row * stride : gradient + row * stride + width]
         for j in range(width):
-            target[j] *= da[j] / np.sqrt(variance[j] + epsilon)
+            target[j] *= da[j] * factor_of(variance[j], epsilon)
 
 
 @kernel

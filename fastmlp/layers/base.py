@@ -93,7 +93,10 @@ class Layer(Configured):
 
     @property
     def trainable(self) -> bool:
-        """Whether training changes the weights; set it to False to freeze the layer, from the next ``fit`` on."""
+        """Whether training changes the weights; set it to False to freeze the layer, from the next ``fit`` on.
+
+        The optimizer then begins anew, as after ``compile``.
+        """
         return self._trainable
 
     @trainable.setter
@@ -197,9 +200,14 @@ class Layer(Configured):
         ValueError, TypeError
             When the number of arrays or a shape is not right, or a number is not finite; nothing is changed.
         """
+        given = self._checked(weights)
+        for (weight, _), array in zip(self.weights_of_parts(), given, strict=True):
+            weight.write(array)
+
+    def _checked(self, weights: Any) -> Weights:
+        """The weights to be set, as float32 arrays of the right number and shapes."""
         self._must_be_built()
-        own = [weight for weight, _ in self.weights_of_parts()]
-        shapes = [weight.shape for weight in own]
+        shapes = [weight.shape for weight, _ in self.weights_of_parts()]
         if not isinstance(weights, Iterable):
             raise TypeError(f"weights of layer {self.name!r} must be a list of arrays, got {weights!r}")
         given = [check_array(f"weights of layer {self.name!r}", weight) for weight in weights]
@@ -208,8 +216,7 @@ class Layer(Configured):
             raise ValueError(f"weights of layer {self.name!r} must have the shapes {shapes}, got {got}")
         for array in given:
             check_finite(f"weights of layer {self.name!r}", array, "set finite numbers")
-        for weight, array in zip(own, given, strict=True):
-            weight.write(np.array(array, np.float32))
+        return [np.array(array, np.float32) for array in given]
 
     def count_params(self) -> int:
         """Return the number of weights.

@@ -34,8 +34,11 @@ class _Standardised(Layer):
         name: str | None,
     ) -> None:
         self.epsilon = finite_number("epsilon", epsilon, at_least=0)
-        if self.epsilon == 0:
-            raise ValueError("epsilon must be greater than 0, got 0: a constant feature has no deviation to divide by")
+        if not np.float32(self.epsilon) > 0:
+            raise ValueError(
+                f"epsilon must be greater than 0 in float32, got {epsilon!r}: a constant feature has no deviation to "
+                "divide by"
+            )
         self.center = check_flag("center", center)
         self.scale = check_flag("scale", scale)
         self.beta_initializer = initializers.get(beta_initializer)

@@ -37,8 +37,10 @@ class Residual(Layer):
         for layer in self.layers:
             if not isinstance(layer, Layer):
                 raise TypeError(f"layers must hold layers, got {layer!r}")
-            if layer.taken:
-                raise ValueError(f"layer {layer.name!r} already belongs to a model; make a new one")
+            if layer.taken or self.layers.count(layer) > 1:
+                raise ValueError(
+                    f"layer {layer.name or layer!r} already belongs to a model or this one; make a new one"
+                )
         super().__init__(name)
         for layer in self.layers:
             layer.taken = True
@@ -94,6 +96,12 @@ class Residual(Layer):
         for layer in self.layers:
             layer.check_inputs(shape)
             shape = layer.output_shape(shape)
+
+    def set_weights(self, weights: Any) -> None:
+        """Replace the weights of all layers inside; see :meth:`Layer.set_weights`."""
+        given = iter(self._checked(weights))
+        for layer in self.layers:
+            layer.set_weights([next(given) for _ in layer.weights_of_parts()])
 
     def weights_of_parts(self) -> list[tuple[Weight, bool]]:
         """Return every weight of the layers inside, and whether it is trained."""
