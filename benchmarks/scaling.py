@@ -104,7 +104,7 @@ def draw(findings: Findings, axes: Sequence[str], where: dict[str, Any], stem: P
 
 
 def panel(ax: Any, results: Sequence[Result], axis: str) -> None:
-    """Draw one axis; time against depth is a straight line, so that one is not logarithmic."""
+    """Draw one axis; time against depth is a straight line, and against rows level, so these are not logarithmic."""
     from .chart import STYLES, plain
 
     for name in sides.LIBRARIES:
@@ -113,12 +113,14 @@ def panel(ax: Any, results: Sequence[Result], axis: str) -> None:
             color, marker = STYLES[name]
             style = {"linewidth": 2.2, "marker": "o"} if name == "fastmlp" else {"marker": marker}
             ax.plot(*zip(*points, strict=True), color=color, label=sides.LIBRARIES[name].title, ms=4.5, **style)
-    if axis == "depth":
+    if axis in ("depth", "rows"):
         ax.set_ylim(bottom=0)
+    else:
+        ax.set_yscale("log")
+    if axis == "depth":
         ax.set_xticks([value(result) for result in results])
     else:
         ax.set_xscale("log", base=10 if axis == "rows" else 2)
-        ax.set_yscale("log")
         ax.xaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
     ax.yaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
     ax.set_xlabel(AXES[axis][0], fontsize=9)

@@ -174,7 +174,8 @@ def unpacked(block: Any, *, targets: bool) -> tuple[Any, Any, Any]:
         For anything but a tuple or a list of up to three; without ``targets`` x alone will do.
     """
     # a list that is no array, such as the [x, y] of PyTorch's loaders
-    parts = isinstance(block, tuple) or (isinstance(block, list) and (targets or getattr(block[0], "ndim", 0) >= 2))
+    arrays = isinstance(block, list) and bool(block) and (targets or getattr(block[0], "ndim", 0) >= 2)
+    parts = isinstance(block, tuple) or arrays
     if parts and (2 if targets else 1) <= len(block) <= 3:
         x, y, weights = (*block, None, None)[:3]
         return x, y, weights

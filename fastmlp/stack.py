@@ -83,7 +83,7 @@ class Stack:
             raise TypeError(f"layers must be Input or a layer such as Dense, got {layer!r}")
         if layer.taken:
             raise ValueError(f"layer {layer.name!r} already belongs to a model; make a new one for this model")
-        given = layer.name
+        given = [(each, each.name) for each in nested([layer])]
         if self._inputs is not None:
             layer.check_inputs(self._output_shape(self._inputs))
         give_names(layer, {other.name for other in nested(self._layers)})
@@ -95,7 +95,9 @@ class Stack:
         except Exception:
             # such as an initializer's; the stack is as it was
             self._layers.pop()
-            layer.taken, layer.name = False, given
+            layer.taken = False
+            for each, name in given:
+                each.name = name
             self._build_rows()
             raise
 

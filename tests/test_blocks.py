@@ -416,3 +416,9 @@ def test_loaders_of_torch():
     other.fit(X, Y, BATCH, epochs=2, shuffle=False, verbose=0)
     assert same(model, other)
     np.testing.assert_array_equal(model.predict(loader), other.predict(X))
+
+
+def test_an_empty_list_is_no_block():
+    model = Sequential([Input(shape=(2,)), Dense(1)], seed=0)
+    with pytest.raises(ValueError, match="x must"):
+        model.predict(iter([[]]))

@@ -513,3 +513,18 @@ def test_a_layer_stands_in_one_place():
     one = Dense(K)
     with pytest.raises(ValueError, match="already belongs to a model or this one"):
         layers.Residual([one, one])
+
+
+def test_names_given_by_a_failed_add_are_taken_back():
+    def raises(shape, generator):
+        raise ZeroDivisionError
+
+    class Raises(fastmlp.initializers.Zeros):
+        __call__ = staticmethod(raises)
+
+    inner = [Dense(K), Dense(K, kernel_initializer=Raises())]
+    model = Sequential([Input(shape=(K,)), Dense(K)], seed=0)
+    with pytest.raises(ZeroDivisionError):
+        model.add(layers.Residual(inner))
+    assert [layer.name for layer in inner] == [None, None]
+    assert model.predict(data(3)[0]).shape == (3, K)
