@@ -146,3 +146,15 @@ def test_ci_runs_the_readme_test_command():
         assert any(part in line for line in lines), part
     # Whoever reads the log takes the summary of the last run of pytest for the result.
     assert lines[-1] == '"$python" -m pytest'
+
+
+@pytest.mark.jit_only
+def test_the_page_of_features_runs(capsys):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    page = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
+    space = {"__name__": "__main__"}
+    for number, block in enumerate(re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)):
+        exec(compile(block, f"features.md, block {number}", "exec"), space)
+    assert len(pyplot.get_fignums()) == 7
+    pyplot.close("all")
+    assert "nan" not in capsys.readouterr().out
