@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .configs import Configured
 from .errors import finite_number
 from .kernels.jit import kernel
+from .kernels.sums import sum_of
 from .names import find
 
 Buffer = NDArray[np.float32]
@@ -111,15 +112,15 @@ def penalty_value_and_grad(
     if l1 == 0 and l2 == 0:
         return 0.0
     w = parameters[at : at + count]
-    absolute = np.float64(0)
-    squares = np.float64(0)
-    for i in range(count):
-        absolute += abs(w[i])
-        squares += np.float64(w[i]) * np.float64(w[i])
     if training:
         g = gradients[first : first + count]
         twice = l2 + l2
         for i in range(count):
             sign = np.float32(1) if w[i] > 0 else np.float32(-1)
             g[i] += twice * w[i] + (l1 * sign if w[i] != 0 else np.float32(0))
-    return l1 * absolute + l2 * squares
+    penalty = np.float64(0)
+    if l1 != 0:
+        penalty += l1 * sum_of(w, False)
+    if l2 != 0:
+        penalty += l2 * sum_of(w, True)
+    return penalty

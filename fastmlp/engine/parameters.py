@@ -10,8 +10,9 @@ import numpy as np
 
 from ..kernels.extension import Pack, call_extension
 from ..kernels.jit import kernel
+from ..kernels.sums import sum_of
 from ..optimizers.base import BATCHES, CLIP_NORM, CLIP_VALUE, GLOBAL_CLIP_NORM, LEARNING_RATE
-from ..optimizers.gradients import clip_by_value, scale, squared_norm
+from ..optimizers.gradients import clip_by_value, scale
 from ..optimizers.table import common_factors, common_optimizer_step
 from ..regularizers import penalty_value_and_grad
 from .rows import extend, item_gradient
@@ -183,7 +184,9 @@ def whole_gradients(
     for index in range(begin, end):
         item = network.items[index]
         make_gradient(network, space, update, job, index, room + item[AT], batch, whole)
-        update.item_sums[index, SQUARED_NORM] = squared_norm(update.gradients, room + item[AT], item[COUNT])
+        update.item_sums[index, SQUARED_NORM] = sum_of(
+            update.gradients[room + item[AT] : room + item[AT] + item[COUNT]], True
+        )
 
 
 @kernel

@@ -26,16 +26,6 @@ def accumulate(gradients: Buffer, first: int, accumulated: Buffer, at: int, coun
 
 
 @kernel
-def squared_norm(gradients: Buffer, first: int, count: int) -> float:
-    """Return the sum of squares of a range, in float64 and in order."""
-    g = gradients[first : first + count]
-    total = np.float64(0)
-    for i in range(count):
-        total += np.float64(g[i]) * np.float64(g[i])
-    return total
-
-
-@kernel
 def scale(gradients: Buffer, first: int, count: int, factor: np.float32) -> None:
     """``g *= factor`` over a range."""
     g = gradients[first : first + count]
