@@ -198,3 +198,40 @@ def test_helpers_rest_where_they_do_not_help():
     pace.record(2, 3.0)
     assert [pace.threads(2) for _ in range(CALLS_ALONE + 1)] == [1] * CALLS_ALONE + [2]
     assert pace.threads(1) == 1
+
+
+FORK_WHILE_COMPILING = """
+import os, threading, numpy as np
+from numba.core.compiler_lock import global_compiler_lock
+from fastmlp import Dense, Input, Sequential
+
+def fit():
+    model = Sequential([Input(shape=(3,)), Dense(2), Dense(1)], seed=0)
+    model.compile("adam", "mse")
+    return model.fit(np.ones((9, 3)), np.arange(9.0), verbose=0).history
+
+before, held = fit(), threading.Event()
+
+def hold():
+    with global_compiler_lock:
+        held.set()
+        threading.Event().wait()
+
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+child = os.fork()
+if child == 0:
+    model = Sequential([Input(shape=(3,)), Dense(2)], seed=0)
+    model.forward(np.ones((2, 3)))  # has an entry of its own, which is not in memory yet
+    os._exit(0 if fit() == before else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+os._exit(0)
+"""
+
+
+@jit_only
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_child_of_a_process_that_compiles_can_compile():
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK_WHILE_COMPILING]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout.strip() == "0", done.stderr

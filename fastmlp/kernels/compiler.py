@@ -7,12 +7,15 @@ and alone becomes machine code.
 """
 
 import gc
+import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from llvmlite.binding import Linkage
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import PassManager
 from numba.core.registry import CPUDispatcher
 from numba.core.typed_passes import (
@@ -33,6 +36,15 @@ from numba.core.untyped_passes import (
 )
 
 from . import compilations
+
+
+def _release_compiler() -> None:
+    """Make Numba's lock anew: a thread that held it while another one forked does not live on in the child."""
+    global_compiler_lock._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_release_compiler)
 
 
 class BlockLibrary(JITCodeLibrary):  # type: ignore[misc]

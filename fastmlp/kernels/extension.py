@@ -58,8 +58,11 @@ def address_of(function: Any, *arguments: Any) -> int:
             _functions.append(function)
         return _functions.index(function)
     signature = tuple(typeof(argument) for argument in arguments)
-    function.compile(signature)
-    compiled = function.overloads[signature]
+    # Numba's compiler takes a lock, even for what is there already
+    compiled = function.overloads.get(signature)
+    if compiled is None:
+        function.compile(signature)
+        compiled = function.overloads[signature]
     return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
 
 
