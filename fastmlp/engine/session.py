@@ -360,7 +360,6 @@ class Session:
         limit: int | None = None,
         steps_a_call: int | None = None,
         first_step: int = 0,
-        kept_sums: t.Float64 | None = None,
     ) -> None:
         """Go on with a run, with these rows; a loss that is not finite ends it."""
         job = self._job

@@ -126,30 +126,18 @@ def _floats(pointer: int, shape: tuple[int, ...]) -> Float32:
 
 
 def _jitted_loss(function: Any, sparse: bool) -> Any:
-    if sparse:
+    target_shape = numba.njit((lambda rows, columns: (rows,)) if sparse else (lambda rows, columns: (rows, columns)))
 
-        def c_loss(true: Any, pred: Any, out: Any, rows: int, columns: int, units: int) -> float:
-            y_pred = numba.carray(pred, (rows, units))
-            value, slopes = function(numba.carray(true, (rows,)), y_pred)
-            if slopes.shape != y_pred.shape:
-                return math.nan
-            gradient = numba.carray(out, (rows, units))
-            for row in range(rows):
-                for unit in range(units):
-                    gradient[row, unit] = slopes[row, unit]
-            return value  # type: ignore[no-any-return]
-    else:
-
-        def c_loss(true: Any, pred: Any, out: Any, rows: int, columns: int, units: int) -> float:
-            y_pred = numba.carray(pred, (rows, units))
-            value, slopes = function(numba.carray(true, (rows, columns)), y_pred)
-            if slopes.shape != y_pred.shape:
-                return math.nan
-            gradient = numba.carray(out, (rows, units))
-            for row in range(rows):
-                for unit in range(units):
-                    gradient[row, unit] = slopes[row, unit]
-            return value  # type: ignore[no-any-return]
+    def c_loss(true: Any, pred: Any, out: Any, rows: int, columns: int, units: int) -> float:
+        y_pred = numba.carray(pred, (rows, units))
+        value, slopes = function(numba.carray(true, target_shape(rows, columns)), y_pred)
+        if slopes.shape != y_pred.shape:
+            return math.nan
+        gradient = numba.carray(out, (rows, units))
+        for row in range(rows):
+            for unit in range(units):
+                gradient[row, unit] = slopes[row, unit]
+        return value  # type: ignore[no-any-return]  # what a user's function returns is not known
 
     return _compiled(c_loss, JITTED_LOSS, f"the loss {function.__name__!r} for float32 arrays (B, N)")
 
@@ -212,10 +200,6 @@ def _compiled(function: Callable[..., Any], signature: Any, what: str) -> Any:
         raise TypeError(f"Numba cannot compile {what}: {error}") from error
 
 
-def _pointer(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> Any:
-    return address(context, builder, kind, array, offset)
-
-
 @operation
 def call_loss(
     _typing: Any, function: Any, y_true: Any, y_pred: Any, gradient: Any, rows: Any, columns: Any, units: Any
@@ -225,7 +209,7 @@ def call_loss(
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         start = ir.Constant(INTEGER, 0)
         buffers = [
-            _pointer(context, builder, kind, array, start)
+            address(context, builder, kind, array, start)
             for kind, array in zip(signature.args[1:4], values[1:4], strict=True)
         ]
         kind = ir.FunctionType(ir.DoubleType(), [buffer.type for buffer in buffers] + [INTEGER] * 3)
@@ -243,7 +227,7 @@ def call_activation(_typing: Any, function: Any, z: Any, slopes: Any, first: Any
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         buffers = [
-            _pointer(context, builder, kind, array, values[3])
+            address(context, builder, kind, array, values[3])
             for kind, array in zip(signature.args[1:3], values[1:3], strict=True)
         ]
         flag = builder.zext(values[5], ir.IntType(8))

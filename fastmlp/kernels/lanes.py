@@ -4,6 +4,8 @@ The operations are those of :mod:`fastmlp.kernels.simd` on tiles of a single vec
 loaded in part. The lanes are combined at the end, always in the same way.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,74 +74,69 @@ def tile_store_part(_typing: Any, tile: Any, buffer: Any, offset: Any, count: An
     return types.none(tile, buffer, types.intp, types.intp), emit
 
 
-@operation
-def tile_larger(_typing: Any, tile: Any, other: Any) -> Any:
-    """Return the larger element of two tiles, place by place; where ``other`` is NaN, the tile's."""
+def _larger(builder: Any, a: Any, b: Any) -> Any:
+    """The larger of two numbers or of vectors' elements; ``a`` where one is NaN."""
+    return builder.select(builder.fcmp_ordered(">", b, a), b, a)
+
+
+def _placewise(builder: Any, tile: Any, value: Any, second: Callable[[int], Any], combine: Callable[..., Any]) -> Any:
+    """A tile whose vector at each index is combined with ``second(index)``."""
+    for index in range(tile.rows * tile.vectors):
+        value = builder.insert_value(value, combine(builder.extract_value(value, index), second(index)), index)
+    return value
+
+
+def _of_two(tile: Any, other: Any, combine: Callable[[Any, Any, Any], Any]) -> Any:
+    """Signature and code of an operation on two tiles, place by place."""
 
     def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         value, second = arguments
-        for index in range(tile.rows * tile.vectors):
-            a, b = (builder.extract_value(operand, index) for operand in (value, second))
-            value = builder.insert_value(value, builder.select(builder.fcmp_ordered(">", b, a), b, a), index)
-        return value
+        return _placewise(
+            builder, tile, value, lambda index: builder.extract_value(second, index), partial(combine, builder)
+        )
 
     return tile(tile, other), emit
+
+
+def _with_number(tile: Any, combine: Callable[[Any, Any, Any], Any]) -> Any:
+    """Signature and code of an operation on a tile and one number."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        value, scalar = arguments
+        vector = broadcast(builder, scalar)
+        return _placewise(builder, tile, value, lambda _: vector, partial(combine, builder))
+
+    return tile(tile, types.float32), emit
+
+
+@operation
+def tile_larger(_typing: Any, tile: Any, other: Any) -> Any:
+    """Return the larger element of two tiles, place by place; where ``other`` is NaN, the tile's."""
+    return _of_two(tile, other, _larger)
 
 
 @operation
 def tile_add(_typing: Any, tile: Any, other: Any) -> Any:
     """Return the sum of two tiles, place by place."""
-
-    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        value, second = arguments
-        for index in range(tile.rows * tile.vectors):
-            total = builder.fadd(*(builder.extract_value(operand, index) for operand in (value, second)))
-            value = builder.insert_value(value, total, index)
-        return value
-
-    return tile(tile, other), emit
+    return _of_two(tile, other, ir.IRBuilder.fadd)
 
 
 @operation
 def tile_product(_typing: Any, tile: Any, other: Any) -> Any:
     """Return the product of two tiles, place by place."""
-
-    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        value, second = arguments
-        for index in range(tile.rows * tile.vectors):
-            total = builder.fmul(*(builder.extract_value(operand, index) for operand in (value, second)))
-            value = builder.insert_value(value, total, index)
-        return value
-
-    return tile(tile, other), emit
+    return _of_two(tile, other, ir.IRBuilder.fmul)
 
 
 @operation
 def tile_shift(_typing: Any, tile: Any, amount: Any) -> Any:
     """Return the tile with ``amount`` added to every element."""
-
-    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        value, scalar = arguments
-        addend = broadcast(builder, scalar)
-        for index in range(tile.rows * tile.vectors):
-            value = builder.insert_value(value, builder.fadd(builder.extract_value(value, index), addend), index)
-        return value
-
-    return tile(tile, types.float32), emit
+    return _with_number(tile, ir.IRBuilder.fadd)
 
 
 @operation
 def tile_scale(_typing: Any, tile: Any, factor: Any) -> Any:
     """Return the tile with every element multiplied by ``factor``."""
-
-    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        value, scalar = arguments
-        vector = broadcast(builder, scalar)
-        for index in range(tile.rows * tile.vectors):
-            value = builder.insert_value(value, builder.fmul(builder.extract_value(value, index), vector), index)
-        return value
-
-    return tile(tile, types.float32), emit
+    return _with_number(tile, ir.IRBuilder.fmul)
 
 
 @operation
@@ -157,10 +154,7 @@ def lanes_largest(_typing: Any, tile: Any) -> Any:
     """Return the largest lane of a tile of one vector."""
 
     def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        def larger(a: Any, b: Any) -> Any:
-            return builder.select(builder.fcmp_ordered(">", b, a), b, a)
-
-        return fold(builder, builder.extract_value(arguments[0], 0), larger)
+        return fold(builder, builder.extract_value(arguments[0], 0), partial(_larger, builder))
 
     return types.float32(tile), emit
 

@@ -12,15 +12,11 @@ from .categorical import CategoricalCrossentropy, CategoricalFocalCrossentropy, 
 from .custom import Custom
 from .divergence import KLDivergence
 from .hinge import Hinge
-from .kinds import CATEGORICAL_LOGITS, SMOOTHING, SPARSE_LOGITS
 from .regression import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, Poisson, Quantile
-from .table import ALIASES, TABLE, get, loss_value_and_grad, weighted_total
+from .table import ALIASES, TABLE, get, loss_value_and_grad
 
 __all__ = [
     "ALIASES",
-    "CATEGORICAL_LOGITS",
-    "SMOOTHING",
-    "SPARSE_LOGITS",
     "TABLE",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
@@ -39,5 +35,4 @@ __all__ = [
     "SparseCategoricalCrossentropy",
     "get",
     "loss_value_and_grad",
-    "weighted_total",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..configs import Configured
+from ..errors import check_flag, finite_number
 from ..kernels.jit import kernel
 from ..rows import paired_rows
 from .kinds import PARAMETERS
@@ -91,3 +92,21 @@ class Loss(Configured):
             np.empty(outputs.size, np.float32),
         )  # fmt: skip
         return float(summed / rows)
+
+
+@dataclass(frozen=True)
+class SmoothedCrossentropy(Loss):
+    """A cross-entropy of targets in [0, 1] whose labels can be smoothed."""
+
+    target_range = (0.0, 1.0)
+    from_logits: bool = False
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_flag("from_logits", self.from_logits)
+        finite_number("label_smoothing", self.label_smoothing, at_least=0, at_most=1)
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """``label_smoothing``."""
+        return (self.label_smoothing,)

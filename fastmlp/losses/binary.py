@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import check_flag, finite_number
 from ..kernels import vmath
 from ..kernels.jit import kernel, scalar
-from .base import EPSILON, HALF, ONE, ONE_LESS_EPSILON, TWO, ZERO, Buffer, Loss
+from .base import EPSILON, HALF, ONE, ONE_LESS_EPSILON, TWO, ZERO, Buffer, Loss, SmoothedCrossentropy
 from .kinds import BINARY, BINARY_FOCAL, BINARY_FOCAL_LOGITS, BINARY_LOGITS, GAMMA, NEGATIVE, POSITIVE, SMOOTHING
 
 
@@ -81,7 +81,7 @@ def binary_focal(
 
 
 @dataclass(frozen=True)
-class BinaryCrossentropy(Loss):
+class BinaryCrossentropy(SmoothedCrossentropy):
     """``-(y log p + (1 - y) log(1 - p))`` for probabilities, or from logits.
 
     A sigmoid output layer under this loss is trained through its logits, which is exact where a probability
@@ -99,18 +99,6 @@ class BinaryCrossentropy(Loss):
     name = "binary_crossentropy"
     logits_of = "sigmoid"
     logits_kind = BINARY_LOGITS
-    target_range = (0.0, 1.0)
-    from_logits: bool = False
-    label_smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_flag("from_logits", self.from_logits)
-        finite_number("label_smoothing", self.label_smoothing, at_least=0, at_most=1)
-
-    @property
-    def parameters(self) -> tuple[float, ...]:
-        """``label_smoothing``."""
-        return (self.label_smoothing,)
 
 
 @dataclass(frozen=True)

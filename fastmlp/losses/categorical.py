@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import check_flag, finite_number
 from ..kernels import vmath
 from ..kernels.jit import kernel
-from .base import EPSILON, ONE, ONE_LESS_EPSILON, ZERO, Buffer, Loss
+from .base import EPSILON, ONE, ONE_LESS_EPSILON, ZERO, Buffer, Loss, SmoothedCrossentropy
 from .kinds import (
     CATEGORICAL,
     CATEGORICAL_FOCAL,
@@ -122,7 +122,7 @@ def categorical_focal_logits(
 
 
 @dataclass(frozen=True)
-class CategoricalCrossentropy(Loss):
+class CategoricalCrossentropy(SmoothedCrossentropy):
     """``-sum_j y_j log p_j`` for one-hot (or soft) targets (B, N).
 
     A softmax output layer under this loss is trained through its logits.
@@ -139,13 +139,6 @@ class CategoricalCrossentropy(Loss):
     name = "categorical_crossentropy"
     logits_of = "softmax"
     logits_kind = CATEGORICAL_LOGITS
-    target_range = (0.0, 1.0)
-    from_logits: bool = False
-    label_smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_flag("from_logits", self.from_logits)
-        finite_number("label_smoothing", self.label_smoothing, at_least=0, at_most=1)
 
     @property
     def parameters(self) -> tuple[float, ...]:
