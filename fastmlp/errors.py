@@ -26,6 +26,10 @@ class ModelFileError(FastMLPError, ValueError):
     """A file, or pickled bytes, that are no whole model of this package's, or not one that fits."""
 
 
+class ModelBusyError(FastMLPError, RuntimeError):
+    """A model was asked to train or to evaluate in one thread while another one is in ``fit``."""
+
+
 class NotBuiltError(FastMLPError, RuntimeError):
     """Weights were asked for before the model knew the size of its input."""
 

@@ -210,7 +210,7 @@ class Run:
         self.progress.epoch_begin(epoch)
         if not place.step:
             callbacks.call("on_epoch_begin", epoch, None)
-        session.keep()
+        session.turns.keep()
         logs = self._train(place)
         if logs is None:
             session.restore()
@@ -312,13 +312,15 @@ class FullBatchRun(Run):
         if self.by_batch:
             self.callbacks.call("on_train_batch_begin", 0, None)
         parameters = self.session.plan.network.parameters
-        try:
-            found = self.minimization.iterate(parameters)
-        except BaseException:
-            # such as Ctrl-C in the midst of a line search
-            self.session.restore()
-            raise
-        np.copyto(parameters, found.place)
+        # places of a line search are nobody else's
+        with self.session.turns.lock:
+            try:
+                found = self.minimization.iterate(parameters)
+            except BaseException:
+                # such as Ctrl-C in the midst of it
+                self.session.restore()
+                raise
+            np.copyto(parameters, found.place)
         if not np.isfinite(found.value):
             return None
         logs = dict(found.logs)

@@ -53,7 +53,7 @@ class Inspection:
         features, targets, weights = model._checked(x, y, sample_weight, loss, "compute gradients of")
         weights = class_weights(class_weight, targets, weights, loss)
         session = model._ready()
-        with session.aside():
+        with session.turns.alone(), session.aside():
             model._set_objective(session, loss)
             logs, flat = session.gradients(Feed(features, targets, weights))
         return by_layer(session.plan, model._layers, logs["loss"], flat)
@@ -92,10 +92,10 @@ class Inspection:
             np.ascontiguousarray(features, np.float32), targets, class_weights(class_weight, targets, weights, loss)
         )
         session = model._ready()
-        here = session.plan.network.parameters
         # the model's own weights stay where they are
-        plan = session.plan.over(aligned(here.size))
-        np.copyto(plan.network.parameters, here)
+        with session.turns.reading() as network:
+            plan = session.plan.over(aligned(network.parameters.size))
+            np.copyto(plan.network.parameters, network.parameters)
         apart = Session(plan, model.seed)
         apart.draw_as(session)
         model._set_objective(apart, loss)
@@ -126,5 +126,8 @@ class Inspection:
         """
         model = cast("Sequential", self)
         features = check_x(x, model._inputs)
-        plan = model._ready(features.shape[1:]).plan
-        return trace(plan, [str(layer.name) for layer in model._layers], as_rows(features))
+        session = model._ready(features.shape[1:])
+        with session.turns.reading() as network:
+            return trace(
+                session.plan.over(network.parameters), [str(layer.name) for layer in model._layers], as_rows(features)
+            )

@@ -116,7 +116,7 @@ class LearningRateFinder:
             )
         features, targets, weights = model._checked(x, y, sample_weight, loss, "train on")
         batch = chosen_batch(batch_size, len(features))
-        put_back = model._ready().snapshot()
+        session = model._ready()
         features = features.reshape(len(features), *(model._inputs or ()))
         own_rate = optimizer.learning_rate
         # not the model's generator, which is to be as before
@@ -125,23 +125,25 @@ class LearningRateFinder:
         batches = [order[at : at + batch] for at in range(0, len(order), batch)][: self.num_training_steps]
         data = [(features[rows], targets[rows], weights[rows] if weights.size else None) for rows in batches]
         rates = np.geomspace(self.min_lr, self.max_lr, self.num_training_steps).tolist()
-        try:
-            before = [_loss_of(model.test_on_batch(*arrays, return_dict=True)) for arrays in data]
-            for step, rate in enumerate(rates):
-                number = step % len(data)
-                optimizer.learning_rate = rate
-                try:
-                    value = _loss_of(model.train_on_batch(*data[number], return_dict=True))
-                except TrainingDivergedError:
-                    break
-                self.learning_rates.append(rate)
-                self.losses.append(value)
-                self._before.append(before[number])
-                if self._diverges():
-                    break
-        finally:
-            optimizer.learning_rate = own_rate
-            put_back()
+        with session.turns.fitting():
+            put_back = session.snapshot()
+            try:
+                before = [_loss_of(model.test_on_batch(*arrays, return_dict=True)) for arrays in data]
+                for step, rate in enumerate(rates):
+                    number = step % len(data)
+                    optimizer.learning_rate = rate
+                    try:
+                        value = _loss_of(model.train_on_batch(*data[number], return_dict=True))
+                    except TrainingDivergedError:
+                        break
+                    self.learning_rates.append(rate)
+                    self.losses.append(value)
+                    self._before.append(before[number])
+                    if self._diverges():
+                        break
+            finally:
+                optimizer.learning_rate = own_rate
+                put_back()
         return self
 
     def _diverges(self) -> bool:

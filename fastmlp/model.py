@@ -225,6 +225,9 @@ class Sequential(Stack, Inspection, Saving):
             For data that do not fit; nothing is changed.
         TrainingDivergedError
             When the loss is NaN or infinite; the weights are those of the last finite epoch.
+        ModelBusyError
+            While another thread is in ``fit`` of this model. Other threads may predict meanwhile; they get the outputs
+            for the weights from before the present epoch.
         """
         optimizer, loss = self._compiled()
         chosen_batch(batch_size, 1)  # an error of this argument comes before those of the data
@@ -273,33 +276,34 @@ class Sequential(Stack, Inspection, Saving):
             taken = _limited("validation_steps", validation_steps, validation.rows, validated)
             validation = validation.part(0, taken * validated)
         session = self._ready()
-        self._set_objective(session, loss)
-        if isinstance(optimizer, optimizers.Optimizer):
-            session.set_optimizer(optimizer)
-        called.start(
-            self,
-            {
-                "epochs": epochs, "batch_size": given.batch_size, "samples": given.samples, "steps": given.steps,
-                "verbose": verbose,
-            },
-        )  # fmt: skip
-        self.history = called.history
-        kind = (
-            FullBatchRun if isinstance(optimizer, optimizers.LBFGS)
-            else Run if isinstance(given.data, Feed)
-            else BlockRun
-        )  # fmt: skip
-        run = kind(
-            self, session, given.data, validation, called, progress, batch=given.batch, steps=given.steps,
-            shuffle=shuffle, validation_batch=validated, validation_freq=validation_freq,
-        )  # fmt: skip
-        progress.begin(epochs, given.samples_an_epoch)
-        self._running += 1
-        try:
-            run.train(initial_epoch, epochs)
-        finally:
-            self._running -= 1
-            progress.close()
+        with session.turns.fitting():
+            self._set_objective(session, loss)
+            if isinstance(optimizer, optimizers.Optimizer):
+                session.set_optimizer(optimizer)
+            called.start(
+                self,
+                {
+                    "epochs": epochs, "batch_size": given.batch_size, "samples": given.samples, "steps": given.steps,
+                    "verbose": verbose,
+                },
+            )  # fmt: skip
+            self.history = called.history
+            kind = (
+                FullBatchRun if isinstance(optimizer, optimizers.LBFGS)
+                else Run if isinstance(given.data, Feed)
+                else BlockRun
+            )  # fmt: skip
+            run = kind(
+                self, session, given.data, validation, called, progress, batch=given.batch, steps=given.steps,
+                shuffle=shuffle, validation_batch=validated, validation_freq=validation_freq,
+            )  # fmt: skip
+            progress.begin(epochs, given.samples_an_epoch)
+            self._running += 1
+            try:
+                run.train(initial_epoch, epochs)
+            finally:
+                self._running -= 1
+                progress.close()
         return called.history
 
     def _rows_to_fit(
@@ -372,13 +376,13 @@ class Sequential(Stack, Inspection, Saving):
         weights = class_weights(class_weight, targets, weights, loss)
         session = self._session
         assert session is not None
-        self._set_objective(session, loss)
-        session.set_optimizer(optimizer)
-        session.keep()
-        if not session.train_batch(Feed(features, targets, weights)):
-            session.restore()
-            raise TrainingDivergedError("the step diverged: the loss or a weight became NaN or infinite")
-        logs = session.results()
+        with session.turns.changing():
+            self._set_objective(session, loss)
+            session.set_optimizer(optimizer)
+            if not session.train_batch(Feed(features, targets, weights)):
+                session.restore()
+                raise TrainingDivergedError("the step diverged: the loss or a weight became NaN or infinite")
+            logs = session.results()
         return _as_asked(logs, return_dict)
 
     def test_on_batch(
@@ -487,16 +491,17 @@ class Sequential(Stack, Inspection, Saving):
             if steps is not None:
                 data = data.part(0, _limited("steps", steps, data.rows, batch) * batch)
         session = self._ready()
-        self._set_objective(session, loss)
         called = Callbacks(callbacks)
         samples = data.rows if isinstance(data, Feed) else None
         called.start(self, {"samples": samples, "verbose": verbose})
         progress.begin(1, samples, batch)
         progress.epoch_begin(0)
         try:
-            called.call("on_test_begin", None)
-            logs = judging.evaluate(session, data, batch, called.members, progress.update)
-            called.call("on_test_end", dict(logs))
+            with session.turns.alone():
+                self._set_objective(session, loss)
+                called.call("on_test_begin", None)
+                logs = judging.evaluate(session, data, batch, called.members, progress.update)
+                called.call("on_test_end", dict(logs))
             progress.epoch_end(0, logs)
         finally:
             progress.close()

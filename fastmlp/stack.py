@@ -1,5 +1,6 @@
 """A stack of layers: how they are put together, and their weights."""
 
+import threading
 from collections.abc import Iterable
 from math import prod
 from typing import Any
@@ -47,6 +48,8 @@ class Stack:
         self._predictor: Predictor | None = None
         # calls of fit that go on: nothing is rebuilt meanwhile
         self._running = 0
+        # two threads may see the first data at once
+        self._building = threading.RLock()
         self._generator = np.random.default_rng(self.seed)
         for layer in layers or ():
             self.add(layer)
@@ -161,9 +164,13 @@ class Stack:
             self._inputs = shape
         if self._inputs is None:
             raise ValueError("input_shape is needed: give the model an Input, or build((features,))")
-        if self._plan is not None:
-            return
-        shape = self._inputs
+        with self._building:
+            if self._plan is None:
+                self._plan_for(self._inputs)
+
+    def _plan_for(self, shape: Shape) -> None:
+        """Make the weights and what works with them, for samples of that shape."""
+        chain = Chain(prod(shape))
         for layer in self._layers:
             layer.check_inputs(shape)
             if not layer.built:
@@ -171,15 +178,13 @@ class Stack:
             shape = layer.output_shape(shape)
         if len(shape) != 1:
             raise ValueError(f"the model's outputs must be rows, got samples of the shape {shape}; add Flatten()")
-        chain = Chain(prod(self._inputs))
         for layer in self._layers:
             chain.lay(layer)
         chain.finish()
         plan = Plan(chain, self.seed)
+        session = Session(plan, self.seed)
         self._built_trainable = self._trainable()
-        self._plan = plan
-        self._session = Session(plan, self.seed)
-        self._predictor = Predictor(plan)
+        self._predictor, self._session, self._plan = Predictor(plan, session.turns), session, plan
 
     def _trainable(self) -> list[bool]:
         """Which layers are trained."""
@@ -191,16 +196,17 @@ class Stack:
             self.build((None, *shape))
         if self._session is not None and not self._running and self._built_trainable != self._trainable():
             # a layer was frozen or thawed
-            self._detach()
-            self.build()
+            with self._building:
+                self._detach()
+                self.build()
         if self._session is None:
             raise NotBuiltError("the model has no weights yet: give it an Input, call build, or fit it")
         return self._session
 
     def get_weights(self) -> Weights:
         """Return copies of all weights: kernel and bias of each layer in turn."""
-        self._ready()
-        return [weight for layer in self._layers for weight in layer.get_weights()]
+        with self._ready().turns.reading() as network:
+            return [weight.read(network.parameters) for layer in self._layers for weight, _ in layer.weights_of_parts()]
 
     def set_weights(self, weights: Any) -> None:
         """Replace all weights, given in the order and shapes of :meth:`get_weights`.
@@ -209,24 +215,27 @@ class Stack:
         ------
         ValueError, TypeError
             When the number of arrays or a shape is not right, or a number is not finite; nothing is changed.
+        ModelBusyError
+            While another thread is in ``fit``.
         """
-        self._ready()
+        session = self._ready()
         if not isinstance(weights, Iterable):
             raise TypeError(f"weights must be a list of arrays, got {weights!r}")
         arrays = list(weights)
         counts = [len(layer.get_weights()) for layer in self._layers]
         if len(arrays) != sum(counts):
             raise ValueError(f"weights must be a list of {sum(counts)} arrays, got {len(arrays)}")
-        before = [layer.get_weights() for layer in self._layers]
         at = 0
-        try:
-            for layer, count in zip(self._layers, counts, strict=True):
-                layer.set_weights(arrays[at : at + count])
-                at += count
-        except (ValueError, TypeError):
-            for layer, old in zip(self._layers, before, strict=True):
-                layer.set_weights(old)
-            raise
+        with session.turns.changing():
+            before = [layer.get_weights() for layer in self._layers]
+            try:
+                for layer, count in zip(self._layers, counts, strict=True):
+                    layer.set_weights(arrays[at : at + count])
+                    at += count
+            except (ValueError, TypeError):
+                for layer, old in zip(self._layers, before, strict=True):
+                    layer.set_weights(old)
+                raise
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by its name or its index.

@@ -28,6 +28,7 @@ def test_every_error_can_be_caught_as_the_builtin_it_refines():
         (errors.TrainingDivergedError, ArithmeticError),
         (errors.NotCompiledError, RuntimeError),
         (errors.NotBuiltError, RuntimeError),
+        (errors.ModelBusyError, RuntimeError),
         (errors.ModelFileError, ValueError),
     ):
         assert issubclass(kind, builtin)

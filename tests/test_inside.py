@@ -40,7 +40,7 @@ def state(model):
     session = model._session
     return (
         session.plan.network.parameters.tobytes(), session._update.slots.tobytes(), session.iterations,
-        session.epochs_trained, session._kept.tobytes(), session._job.tobytes(), model.optimizer,
+        session.epochs_trained, session.turns._kept.parameters.tobytes(), session._job.tobytes(), model.optimizer,
         session._update.settings.tobytes(), repr(session.results()) if session._sums[1] else None,
     )  # fmt: skip
 

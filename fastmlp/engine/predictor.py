@@ -32,6 +32,7 @@ from .tables import (
     Network,
     Workspace,
 )
+from .turns import Turns
 from .workspace import cut_batch, prediction_space
 
 
@@ -101,11 +102,14 @@ class Predictor:
     Parameters
     ----------
     plan : Plan
-        The model's tables and parameters, which are read as they are at the time.
+        The model's tables.
+    turns : Turns
+        Which parameters are read: as they are at the time, or while another thread trains, as they were before the
+        present epoch.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, turns: Turns) -> None:
+        self._plan, self._turns = plan, turns
         self._block = cut_batch(plan, MOST_BLOCKS, training=False).block
         self._contexts: list[_Context] = []
         # its machine code after the first call
@@ -125,17 +129,24 @@ class Predictor:
             space, job, sync = context
             sync[NEXT] = sync[ARRIVED] = 0
             x = read_only(floats(x))
-            self._predict_rows(self._plan.network, space, x, job, out.reshape(-1), sync, False)
+            network = self._turns.take()
+            try:
+                self._predict_rows(network, space, x, job, out.reshape(-1), sync, False)
+            finally:
+                self._turns.give_back(network)
             if not self._called:
                 self._predict_rows, self._called = machine_code(predict_rows), True
             self._contexts.append(context)
             if watch is not None:
                 watch(rows)
         elif rows:
-            self._predict_blocks(x, out, watch)
+            with self._turns.reading() as network:
+                self._predict_blocks(network, x, out, watch)
         return out
 
-    def _predict_blocks(self, x: NDArray[Any], out: Float32, watch: Callable[[int], None] | None) -> None:
+    def _predict_blocks(
+        self, network: Network, x: NDArray[Any], out: Float32, watch: Callable[[int], None] | None
+    ) -> None:
         """Fill ``out`` with the outputs of many rows, in threads where that pays."""
         block = self._block
         feed = Feed(x, np.empty((len(x), 0), np.float32), NOTHING)
@@ -149,7 +160,7 @@ class Predictor:
                 part = read_only(rows[first:last]) if feed.direct else rows
                 # words of their own for each call: a helper may come late
                 work = (
-                    self._plan.network, space, part, job, out[first:last].reshape(-1),
+                    network, space, part, job, out[first:last].reshape(-1),
                     np.zeros(t.SYNC_WORDS, np.int64),
                 )  # fmt: skip
                 team.help(predict_rows, (*work, True), team.size - 1)

@@ -1,6 +1,5 @@
 """A plan with its training memory: runs epochs in calls short enough that Python stays responsive."""
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from .feed import NO_ORDER, Feed
 from .pace import Pace
 from .parameters import GROUP, penalties
 from .plan import Plan, aligned
+from .turns import Turns
 from .workspace import Cut, Room, cut_batch, make_workspace
 
 # Ctrl-C, the progress bar and other threads get their turn this often
@@ -110,14 +110,12 @@ class Session:
         self._seen: dict[str, Any] = {}
         self._sizes: dict[tuple[bool, int, bool], _Size] = {}
         self._rooms: dict[tuple[object, ...], Room] = {}
-        self._kept = NOTHING
         # words of a leader alone; with helpers, who may come late, each call has words of its own
         self._sync = np.zeros(t.SYNC_WORDS, np.int64)
         # its machine code after the first call
         self._run_steps = run_steps
         self._called = False
-        # job, sums and workspaces are one set a model, and the compiled calls leave the GIL
-        self._lock = threading.RLock()
+        self.turns = Turns(plan.network)
 
     def measures(self, purpose: object) -> bool:
         """Say whether the objective is the one that was set for this purpose."""
@@ -202,10 +200,11 @@ class Session:
         """Put the averages of the trained parameters in their place, where the optimizer keeps averages."""
         averages = self._update.averages
         if averages.size and self.iterations:
-            for row in self.plan.network.variables:
-                offset, size = int(row[t.OFFSET]), int(row[t.SIZE])
-                if row[t.TRAINABLE]:
-                    self.plan.network.parameters[offset : offset + size] = averages[offset : offset + size]
+            with self.turns.lock:
+                for row in self.plan.network.variables:
+                    offset, size = int(row[t.OFFSET]), int(row[t.SIZE])
+                    if row[t.TRAINABLE]:
+                        self.plan.network.parameters[offset : offset + size] = averages[offset : offset + size]
 
     def has_slots_of(self, optimizer: Optimizer | LBFGS | None) -> bool:
         """Say whether the slots are those of an optimizer with its present settings."""
@@ -225,29 +224,18 @@ class Session:
         self._count(iterations)
         self._job[t.DRAWS] = draws
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Keep trainings and evaluations in other threads waiting."""
-        with self._lock:
-            yield
-
-    def keep(self) -> None:
-        """Remember the parameters, for :meth:`restore`."""
-        if self._kept.size == 0:
-            self._kept = aligned(self.plan.network.parameters.size)
-        np.copyto(self._kept, self.plan.network.parameters)
-
     def restore(self) -> None:
-        """Put back the remembered parameters, and forget the optimizer's moments."""
-        np.copyto(self.plan.network.parameters, self._kept)
-        self._start_slots()
+        """Put back the parameters that were kept, and forget the optimizer's moments."""
+        with self.turns.lock:
+            self.turns.restore()
+            self._start_slots()
 
     def snapshot(self) -> Callable[[], None]:
         """Return a function that puts everything that training changes back to what it is now, bit by bit."""
         parameters, job = self.plan.network.parameters.copy(), self._job.copy()
         state = self._state()
         batches, epochs = self.iterations, self.epochs_trained
-        slots, kept, sums = self._update.slots.copy(), self._kept.copy(), self._sums.copy()
+        slots, sums = self._update.slots.copy(), self._sums.copy()
 
         def put_back() -> None:
             np.copyto(self.plan.network.parameters, parameters)
@@ -255,7 +243,6 @@ class Session:
             self._count(0)
             self._go_back(state, batches)
             self.epochs_trained = epochs
-            self._kept = kept
             np.copyto(self._update.slots, slots)
             np.copyto(self._sums, sums)
             np.copyto(self._job, job)
@@ -412,7 +399,7 @@ class Session:
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Go back to the present state at the end; what the state refers to may not be written to meanwhile."""
-        with self._lock:
+        with self.turns.lock:
             state, batches, job = self._state(), self.iterations, self._job.copy()
             try:
                 yield
@@ -475,14 +462,14 @@ class Session:
         if shuffled:
             order = np.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
-        with self._lock:
+        with self.turns.lock:
             self._begin(feed, t.TRAIN, sums)
             self._go(feed, batch_size, order, watch, limit=steps, steps_a_call=steps_a_call, first_step=first_step)
             return self._trained()
 
     def train_batch(self, feed: Feed) -> bool:
         """Make one step with all rows; return False if the loss or a weight is not finite."""
-        with self._lock:
+        with self.turns.lock:
             self._begin(feed, t.TRAIN)
             self._go(feed, feed.rows)
             return self._trained()
@@ -492,7 +479,7 @@ class Session:
 
         Between steps ``blocks`` and ``watch`` may use this session.
         """
-        with self._lock:
+        with self.turns.lock:
             self._each(blocks, t.TRAIN, watch)
             return self._trained()
 
@@ -547,14 +534,14 @@ class Session:
 
     def evaluate(self, feed: Feed, batch_size: int, *, watch: Watch | None = None) -> dict[str, float]:
         """Return the loss (with penalties) and the metrics over every row."""
-        with self._lock:
+        with self.turns.lock:
             self._begin(feed, t.EVALUATE)
             self._go(feed, batch_size, watch=watch)
             return self.results()
 
     def evaluate_blocks(self, blocks: Iterable[Feed], *, watch: Watch | None = None) -> dict[str, float]:
         """Return the loss (with penalties) and the metrics over every row of feeds."""
-        with self._lock:
+        with self.turns.lock:
             self._each(blocks, t.EVALUATE, watch)
             return self.results()
 

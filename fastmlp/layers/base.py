@@ -38,10 +38,10 @@ class Weight:
         self._plan: Plan | None = None
         self._variable = -1
 
-    def read(self) -> Float32:
-        """Return a copy of the present value."""
+    def read(self, parameters: Float32 | None = None) -> Float32:
+        """Return a copy of the present value, or of what it is in a buffer that lies as the plan's does."""
         if self._plan is not None:
-            return self._plan.read(self._variable)
+            return self._plan.read(self._variable, parameters)
         assert self._own is not None
         return self._own.copy()
 

@@ -169,12 +169,14 @@ class Saving:
             When there is no such file, or it cannot be read.
         NotBuiltError
             When the model has no weights yet.
+        ModelBusyError
+            While another thread is in ``fit``.
         """
         model, source = cast("Sequential", self), describe(filepath)
-        model._ready()
+        session = model._ready()
         _, tensors = unpack(read_file(filepath), source)
         values = state.read_weights(model, tensors, source)
-        with paused(model):
+        with session.turns.changing():
             put_weights(model, values)
 
     def __getstate__(self) -> dict[str, bytes]:
@@ -192,9 +194,9 @@ def put_weights(model: "Sequential", values: Mapping[str, Any]) -> None:
             layer.set_weights([values[f"{layer.name}.{name}"] for name in own])
 
 
-def paused(model: "Sequential") -> AbstractContextManager[None]:
+def paused(model: "Sequential") -> AbstractContextManager[Any]:
     """Keep trainings of a model in other threads waiting."""
-    return nullcontext() if model._session is None else model._session.paused()
+    return nullcontext() if model._session is None else model._session.turns.lock
 
 
 def _write(

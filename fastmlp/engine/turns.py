@@ -1,0 +1,168 @@
+"""Whose turn it is when several threads use one model: one trains it at a time, and any number predict meanwhile.
+
+Compiled calls change the weights in place and without the GIL, so whoever else read them then would see a mixture.
+A training keeps the weights from before the present epoch anyway, for the case that it diverges; predictions of
+other threads read those. Predictions that have begun before the training are waited for.
+"""
+
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from ..errors import ModelBusyError
+from .plan import aligned
+from .tables import Network
+
+
+class Turns:
+    """Who may read and write the parameters of a network.
+
+    Parameters
+    ----------
+    network : Network
+        Its parameters are those that training changes.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._live = self._kept = network
+        self.forget_threads()
+        _everyone.add(self)
+
+    def forget_threads(self) -> None:
+        """Have no thread at work, as in a forked child: only the thread that forked lives on in it."""
+        # job, sums and workspaces are one set a model
+        self.lock = threading.RLock()
+        # guards the fields below, for moments only
+        self._gate = threading.Lock()
+        self._idle = threading.Condition(self._gate)
+        # the thread that may write at present, and whether it is within fit
+        self._writer: int | None = None
+        self._fitting = False
+        # how many predictions read what training changes, and whether any has read what is kept
+        self._readers = 0
+        self._lent = False
+
+    def take(self) -> Network:
+        """Return the network to predict with; :meth:`give_back` must follow."""
+        with self._gate:
+            if self._writer is None:
+                self._readers += 1
+            elif self._writer != threading.get_ident():
+                self._lent = True
+                return self._kept
+            return self._live
+
+    def give_back(self, network: Network) -> None:
+        """Say that a prediction is done with what :meth:`take` returned."""
+        with self._gate:
+            if network is self._live and self._writer != threading.get_ident():
+                self._readers -= 1
+                if self._readers == 0:
+                    self._idle.notify_all()
+
+    @contextmanager
+    def reading(self) -> Iterator[Network]:
+        """Have a network to read from, whose parameters nobody changes meanwhile."""
+        network = self.take()
+        try:
+            yield network
+        finally:
+            self.give_back(network)
+
+    def keep(self) -> None:
+        """Remember the parameters, for other threads' predictions and :meth:`restore`."""
+        with self._gate:
+            self._keep()
+
+    def _keep(self) -> None:
+        if self._kept is self._live or self._lent:
+            # somebody may still read the old ones
+            self._kept = self._live._replace(parameters=aligned(self._live.parameters.size))
+            self._lent = False
+        np.copyto(self._kept.parameters, self._live.parameters)
+
+    def restore(self) -> None:
+        """Put back the remembered parameters."""
+        np.copyto(self._live.parameters, self._kept.parameters)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the model for this thread; what other threads do is waited for, but a ``fit``.
+
+        Raises
+        ------
+        ModelBusyError
+            While another thread is in ``fit``.
+        """
+        self._refuse()
+        with self.lock:
+            # it may have begun while we waited
+            self._refuse()
+            yield
+
+    def _refuse(self) -> None:
+        if self._fitting and self._writer != threading.get_ident():
+            raise ModelBusyError(
+                "the model is being trained by fit in another thread, and one thread can train or evaluate it at a "
+                "time. Wait for that one, or use a copy: copy.deepcopy(model). predict needs neither"
+            )
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Be alone with the model, and free to change its parameters, which are kept; as :meth:`alone`."""
+        self._refuse()
+        with self.lock:
+            before = self._begin(self._fitting)
+            try:
+                yield
+            finally:
+                self._end(before)
+
+    @contextmanager
+    def fitting(self) -> Iterator[None]:
+        """Be the thread that trains for as long as a ``fit`` takes; as :meth:`changing`.
+
+        Between epochs other threads may read everything, such as for a file.
+        """
+        self._refuse()
+        with self.lock:
+            before = self._begin(True)
+        try:
+            yield
+        finally:
+            self._end(before)
+
+    def _begin(self, fitting: bool) -> tuple[int | None, bool]:
+        """Have other threads' predictions read what is kept from now on; return what :meth:`_end` takes."""
+        self._refuse()
+        with self._gate:
+            before = self._writer, self._fitting
+            self._keep()
+            self._writer, self._fitting = threading.get_ident(), fitting
+            try:
+                while self._readers:
+                    self._idle.wait()
+            except BaseException:
+                self._writer, self._fitting = before
+                raise
+        return before
+
+    def _end(self, before: tuple[int | None, bool]) -> None:
+        with self._gate:
+            self._writer, self._fitting = before
+
+
+_everyone: weakref.WeakSet[Turns] = weakref.WeakSet()
+
+
+def _forget_threads() -> None:
+    for turns in _everyone:
+        turns.forget_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)

@@ -1,0 +1,247 @@
+"""One model in several threads: one trains, and others see weights that belong together."""
+
+import copy
+import multiprocessing
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp import Dense, Input, Sequential
+from fastmlp.callbacks import LambdaCallback
+from fastmlp.errors import ModelBusyError
+
+pytestmark = pytest.mark.jit_only
+
+ROWS = np.random.default_rng(5).normal(size=(3000, 30)).astype(np.float32)
+TARGETS = np.tanh(ROWS[:, :7] * ROWS[:, 7:14])
+
+
+def make_model(seed=0):
+    model = Sequential([Input((30,)), Dense(200, "relu"), Dense(100, "tanh"), Dense(7)], seed=seed)
+    model.compile("adam", "mse")
+    return model
+
+
+@contextmanager
+def in_threads(function, count):
+    """Have threads call a function again and again; it gets whether the block is over, and they must end well."""
+    over = threading.Event()
+
+    def again():
+        results = []
+        while not over.is_set():
+            results.append(function())
+        return results
+
+    with ThreadPoolExecutor(count) as pool:
+        futures = [pool.submit(again) for _ in range(count)]
+        found = []
+        try:
+            yield found
+        finally:
+            over.set()
+        for future in futures:
+            found += future.result(60)
+
+
+def recorded(model, read, epochs=15, **arguments):
+    """Fit, and return what ``read`` found before each epoch and after the last one, as bytes."""
+    seen = []
+    callback = LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(read()))
+    model.fit(ROWS, TARGETS, epochs=epochs, verbose=0, callbacks=[callback], **arguments)
+    return {*seen, read()}
+
+
+@pytest.mark.parametrize("rows", [1, 100, 3000])
+def test_a_prediction_in_the_midst_of_training_has_the_weights_from_before_an_epoch(rows):
+    model = make_model()
+
+    def read():
+        return model.predict(ROWS[:rows]).tobytes()
+
+    with in_threads(read, 2) as found:
+        allowed = recorded(model, read)
+    assert set(found) <= allowed
+    assert len(set(found)) >= 3, "nothing was predicted while the model changed"
+
+
+def test_weights_read_in_the_midst_of_training_are_those_from_before_an_epoch():
+    model = make_model()
+
+    def read():
+        return b"".join(weight.tobytes() for weight in model.get_weights())
+
+    with in_threads(read, 2) as found:
+        allowed = recorded(model, read)
+    assert set(found) <= allowed
+    assert len(set(found)) >= 3
+
+
+def test_what_layers_make_in_the_midst_of_training_has_the_weights_from_before_an_epoch():
+    model = make_model()
+
+    def read():
+        return b"".join(layer.z.tobytes() for layer in model.forward(ROWS[:50]))
+
+    with in_threads(read, 1) as found:
+        allowed = recorded(model, read)
+    assert set(found) <= allowed
+    assert len(set(found)) >= 3
+
+
+def test_predictions_between_steps_of_another_thread_are_those_of_one_step():
+    model = make_model()
+    allowed = {model.predict(ROWS[:200]).tobytes()}
+    with in_threads(lambda: model.predict(ROWS[:200]).tobytes(), 2) as found:
+        for step in range(200):
+            model.train_on_batch(ROWS[step : step + 64], TARGETS[step : step + 64])
+            allowed.add(model.predict(ROWS[:200]).tobytes())
+    assert set(found) <= allowed
+    assert len(set(found)) >= 3
+
+
+def test_new_weights_are_seen_as_a_whole():
+    model = make_model()
+    first, second = model.get_weights(), make_model(seed=1).get_weights()
+    allowed = set()
+    for weights in (first, second):
+        model.set_weights(weights)
+        allowed.add(model.predict(ROWS[:40]).tobytes())
+    with in_threads(lambda: model.predict(ROWS[:40]).tobytes(), 2) as found:
+        for _ in range(200):
+            model.set_weights(first)
+            model.set_weights(second)
+    assert set(found) == allowed
+
+
+def test_predictions_of_many_threads_have_the_bits_of_one():
+    model = make_model()
+    sizes = [1, 3, 64, 65, 1000, 3000, 2, 17]
+    expected = [model.predict(ROWS[:size]).tobytes() for size in sizes]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(10):
+            found = list(pool.map(lambda size: model.predict(ROWS[:size]).tobytes(), sizes))
+            assert found == expected
+
+
+def test_training_is_the_same_while_others_predict():
+    alone, watched = make_model(), make_model()
+    alone.fit(ROWS, TARGETS, epochs=5, verbose=0)
+    with in_threads(lambda: watched.predict(ROWS[:500]), 3):
+        watched.fit(ROWS, TARGETS, epochs=5, verbose=0)
+    for expected, weight in zip(alone.get_weights(), watched.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+def test_predictions_in_callbacks_have_the_present_weights():
+    model, outputs = make_model(), []
+    callback = LambdaCallback(
+        on_epoch_end=lambda epoch, logs: outputs.append((model.predict(ROWS[:5]), copy.deepcopy(model)))
+    )
+    model.fit(ROWS, TARGETS, epochs=3, verbose=0, callbacks=[callback])
+    for output, present in outputs:
+        np.testing.assert_array_equal(output, present.predict(ROWS[:5]))
+
+
+class Held:
+    """A model whose ``fit`` another thread is in, as long as the block lasts."""
+
+    def __enter__(self):
+        self.model, self.reached, self.release = make_model(), threading.Event(), threading.Event()
+
+        def wait(epoch, logs):
+            self.reached.set()
+            assert self.release.wait(60)
+
+        self.thread = threading.Thread(
+            target=self.model.fit,
+            args=(ROWS, TARGETS),
+            kwargs={"epochs": 2, "verbose": 0, "callbacks": [LambdaCallback(on_epoch_begin=wait)]},
+        )
+        self.thread.start()
+        assert self.reached.wait(60)
+        return self.model
+
+    def __exit__(self, *error):
+        self.release.set()
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model: model.fit(ROWS, TARGETS, verbose=0),
+        lambda model: model.train_on_batch(ROWS, TARGETS),
+        lambda model: model.evaluate(ROWS, TARGETS),
+        lambda model: model.gradients(ROWS, TARGETS),
+        lambda model: model.set_weights(model.get_weights()),
+        lambda model: fastmlp.LearningRateFinder().find(model, ROWS, TARGETS),
+    ],
+    ids=["fit", "train_on_batch", "evaluate", "gradients", "set_weights", "find"],
+)
+def test_a_model_in_fit_refuses_what_would_mix_with_it(use):
+    with Held() as model, pytest.raises(ModelBusyError, match="trained by fit in another thread"):
+        use(model)
+    expected = make_model()
+    expected.fit(ROWS, TARGETS, epochs=2, verbose=0)
+    np.testing.assert_array_equal(model.predict(ROWS), expected.predict(ROWS))
+    use(model)
+
+
+def test_a_model_in_fit_can_be_copied_and_saved_between_epochs(tmp_path):
+    with Held() as model:
+        model.save(tmp_path / "model.safetensors")
+        twin = copy.deepcopy(model)
+    fresh = make_model().predict(ROWS)
+    np.testing.assert_array_equal(twin.predict(ROWS), fresh)
+    np.testing.assert_array_equal(fastmlp.load_model(tmp_path / "model.safetensors").predict(ROWS), fresh)
+
+
+def test_short_uses_wait_for_each_other():
+    model, expected = make_model(), make_model()
+    values = [expected.evaluate(ROWS[:500], TARGETS[:500]), expected.evaluate(ROWS[:77], TARGETS[:77])]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda n: model.evaluate(ROWS[:n], TARGETS[:n]), [500, 77] * 50))
+    assert found == values * 50
+
+
+def test_threads_that_meet_an_unbuilt_model_build_it_once():
+    for seed in range(20):
+        model = Sequential([Dense(50, "relu"), Dense(7)], seed=seed)
+        with ThreadPoolExecutor(8) as pool:
+            outputs = list(pool.map(model, [ROWS[:3]] * 8))
+        for output in outputs:
+            np.testing.assert_array_equal(output, outputs[0])
+
+
+def _train_in_child(model, queue):
+    model.fit(ROWS, TARGETS, epochs=2, verbose=0)
+    queue.put(model.predict(ROWS[:20]))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_that_was_forked_while_threads_predicted_and_trained_can_train():
+    model, other = make_model(), make_model()
+    expected = make_model()
+    expected.fit(ROWS, TARGETS, epochs=2, verbose=0)
+    context = multiprocessing.get_context("fork")
+    training = threading.Thread(target=other.fit, args=(ROWS, TARGETS), kwargs={"epochs": 30, "verbose": 0})
+    with in_threads(lambda: model.predict(ROWS), 3):
+        training.start()
+        for _ in range(5):
+            queue = context.Queue()
+            child = context.Process(target=_train_in_child, args=(model, queue))
+            child.start()
+            outputs = queue.get(timeout=60)
+            child.join(60)
+            assert child.exitcode == 0
+            np.testing.assert_array_equal(outputs, expected.predict(ROWS[:20]))
+            time.sleep(0.01)
+        training.join(60)
