@@ -15,7 +15,7 @@ from .engine.session import Session
 from .errors import TrainingDivergedError, check_count
 from .hooks import Logs, overrides
 from .losses import Custom, Loss
-from .optimizers.lbfgs import LBFGS, Minimization
+from .optimizers.lbfgs import LBFGS
 from .optimizers.line_search import Point
 from .saving.backup import NOWHERE, Place
 
@@ -296,7 +296,8 @@ class FullBatchRun(Run):
     def train(self, first: int, last: int) -> None:
         """Make the iterations from ``first`` to ``last``."""
         self.optimizer: LBFGS = self.model.optimizer
-        self.minimization = Minimization(self.optimizer, self._point)
+        self.minimization = self.session.minimization(self.optimizer)
+        self.minimization.begin(self._point)
         super().train(first, last)
 
     def _point(self, place: NDArray[np.float32]) -> Point:
@@ -309,6 +310,9 @@ class FullBatchRun(Run):
     def _train(self, place: Place) -> Logs | None:
         """Make an iteration; None if the loss is not finite where it begins."""
         assert isinstance(self.data, Feed)
+        if place.step:
+            # a backup was made when all was done but to end the epoch
+            return dict(place.logs or {})
         if self.by_batch:
             self.callbacks.call("on_train_batch_begin", 0, None)
         parameters = self.session.plan.network.parameters

@@ -165,7 +165,7 @@ def everything(stop=100):
 
 
 @pytest.mark.parametrize("save_freq", ["epoch", 1, 3])
-# L-BFGS has nothing to go on from
+# test_lbfgs.py has runs of L-BFGS
 @pytest.mark.parametrize("optimizer", sorted(optimizers.TABLE.keys() - {"lbfgs"}))
 def test_interrupted_runs_end_alike(optimizer, save_freq, tmp_path):
     never_stopped, members = network(optimizer), everything()

@@ -177,7 +177,7 @@ CASES = {
     "huge counts": (lambda: repacked(lambda d: d["training"].update(draws=2**63)), "integers from 0"),
     "broken counts": (lambda: repacked(lambda d: d["training"].update(iterations=1.5)), "integers from 0"),
     "other slots": (lambda: repacked(lambda d: d["training"].update(slots=7)), "has 2 slots, got 7"),
-    "a training without an optimizer": (lambda: repacked(lambda d: d.update(compile=None)), "has none that keeps any"),
+    "a training without an optimizer": (lambda: repacked(lambda d: d.update(compile=None)), "the model has none"),
     "a training without weights": (
         lambda: repacked(lambda d: d.update(built=False, shapes={}), lambda tensors: {}), "not built",
     ),

@@ -1,16 +1,20 @@
 """L-BFGS: the line search and the iterations by themselves, and training beside scikit-learn's."""
 
+import contextlib
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
 
 import fastmlp
-from fastmlp import Dense, Input, Sequential, callbacks, optimizers, regularizers
+from fastmlp import Dense, Input, Sequential, callbacks, load_model, optimizers, regularizers
 from fastmlp.engine.pace import Pace
-from fastmlp.errors import TrainingDivergedError
+from fastmlp.errors import ModelFileError, TrainingDivergedError
 from fastmlp.optimizers.lbfgs import LBFGS, Minimization
 from fastmlp.optimizers.line_search import CURVATURE, DECREASE, Point, inner, search
+from fastmlp.saving import state
 
 
 def function_of(value, gradient):
@@ -85,9 +89,15 @@ def rosenbrock():
     )
 
 
+def begun(settings, function):
+    minimization = Minimization(settings)
+    minimization.begin(function)
+    return minimization
+
+
 def test_the_valley_of_rosenbrock_is_followed_to_its_end():
     settings, function = LBFGS(gtol=1e-4), rosenbrock()
-    minimization, place = Minimization(settings, function), np.array([-1.2, 1.0], np.float32)
+    minimization, place = begun(settings, function), np.array([-1.2, 1.0], np.float32)
     values = []
     for _ in range(100):
         point = minimization.iterate(place)
@@ -109,7 +119,7 @@ def test_a_quadratic_function_ends_at_its_minimum(maxcor):
     matrix, right = root @ root.T + np.eye(7), rng.normal(size=7)
     function = function_of(lambda x: x @ matrix @ x / 2 - right @ x, lambda x: matrix @ x - right)
     settings = LBFGS(maxcor=maxcor, ftol=0)
-    minimization, place = Minimization(settings, function), np.zeros(7, np.float32)
+    minimization, place = begun(settings, function), np.zeros(7, np.float32)
     for _ in range(300):
         place = minimization.iterate(place).place
         if settings.status:
@@ -119,12 +129,12 @@ def test_a_quadratic_function_ends_at_its_minimum(maxcor):
 
 def test_another_place_begins_anew():
     settings, function = LBFGS(), rosenbrock()
-    minimization = Minimization(settings, function)
+    minimization = begun(settings, function)
     place = np.array([-1.2, 1.0], np.float32)
     for _ in range(5):
         place = minimization.iterate(place).place
     other = np.array([3.0, 0.5], np.float32)
-    again = Minimization(LBFGS(), rosenbrock()).iterate(other)
+    again = begun(LBFGS(), rosenbrock()).iterate(other)
     np.testing.assert_array_equal(minimization.iterate(other).place, again.place)
 
 
@@ -373,3 +383,113 @@ def test_batches_are_refused():
     with pytest.raises(AttributeError, match="a line search finds the length"):
         model.fit(x, y, verbose=0, callbacks=[rate])
     model.fit(x, y, batch_size=1000, verbose=0)
+
+
+# --- trainings that go on ---------------------------------------------------------------------------------
+
+
+def bits(model):
+    return [weight.tobytes() for weight in model.get_weights()]
+
+
+@pytest.mark.parametrize("how", ["the same object", "a copy", "a file", "a pickle"])
+def test_a_training_in_parts_has_the_bits_of_one(how, tmp_path):
+    x, y = problem()
+    whole, model = network(), network()
+    expected = whole.fit(x, y, epochs=17, verbose=0)
+    losses = []
+    for first in range(0, 17, 4):
+        losses += model.fit(x, y, epochs=min(first + 4, 17), initial_epoch=first, verbose=0).history["loss"]
+        if how == "a copy":
+            model = copy.deepcopy(model)
+        elif how == "a file":
+            model.save(tmp_path / "model")
+            model = load_model(tmp_path / "model")
+        elif how == "a pickle":
+            model = pickle.loads(pickle.dumps(model))
+    assert losses == expected.history["loss"]
+    assert bits(model) == bits(whole)
+
+
+class Interrupt(callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 1, 3])
+def test_interrupted_runs_end_alike(save_freq, tmp_path):
+    x, y = problem()
+    whole = network()
+    expected = whole.fit(x, y, epochs=30, verbose=0, callbacks=[Interrupt(None)])
+    for epoch in (2, 9, 10, 25, None):
+        model = network()
+        backup = callbacks.BackupAndRestore(tmp_path, save_freq)
+        with contextlib.suppress(KeyboardInterrupt):
+            history = model.fit(x, y, epochs=30, verbose=0, callbacks=[backup, Interrupt(epoch)])
+    assert history.history == expected.history
+    assert bits(model) == bits(whole)
+    assert model.optimizer.status == whole.optimizer.status
+
+
+def test_a_training_that_stands_still_is_known_to_stand_after_loading(tmp_path):
+    x, y = problem()
+    settings = optimizers.LBFGS(ftol=0.5, gtol=0)
+    whole, model = network(settings), network(optimizers.LBFGS(ftol=0.5, gtol=0))
+    epochs = len(whole.fit(x, y, epochs=200, verbose=0).epoch)
+    assert settings.status.startswith("the loss fell by at most")
+    model.fit(x, y, epochs=epochs - 1, verbose=0)
+    model.save(tmp_path / "model")
+    model = load_model(tmp_path / "model")
+    assert len(model.fit(x, y, epochs=200, initial_epoch=epochs - 1, verbose=0).epoch) == 1
+    assert bits(model) == bits(whole)
+
+
+def test_other_weights_are_begun_with_anew():
+    x, y = problem()
+    model, fresh = network(), network()
+    start = model.get_weights()
+    model.fit(x, y, epochs=6, verbose=0)
+    model.set_weights(start)
+    expected = fresh.fit(x, y, epochs=6, verbose=0)
+    assert model.fit(x, y, epochs=6, verbose=0).history == expected.history
+
+
+def test_a_smaller_memory_keeps_the_last_steps():
+    x, y = problem()
+    model = network(optimizers.LBFGS(maxcor=8))
+    model.fit(x, y, epochs=12, verbose=0)
+    minimization = model._session.minimization(model.optimizer)
+    pairs = minimization.memory.pairs
+    assert len(pairs) == 8
+    model.optimizer.maxcor = 3
+    model.fit(x, y, epochs=1, verbose=0)
+    assert [id(step) for step, _ in minimization.memory.pairs[:2]] == [id(step) for step, _ in pairs[-2:]]
+
+
+@pytest.mark.parametrize(
+    ("slots", "change", "text"),
+    [
+        (4, lambda t: [t[name].fill(0) for name in t if name.endswith("slot1")], "curvatures must be positive"),
+        (4, lambda t: t["dense.kernel.slot2"].fill(np.nan), "curvatures must be positive"),
+        (4, lambda t: t.update({"dense.bias.slot0": np.zeros(7, np.float32)}), r"slot0' must be float64 \(9,\)"),
+        (4, lambda t: t.pop("dense.bias.slot3"), "slot3' is missing"),
+        (3, lambda t: None, "pairs of slots, 20 at most, got 3"),
+        (22, lambda t: None, "pairs of slots, 20 at most, got 22"),
+        (2, lambda t: None, "belong to no layer"),
+    ],
+)
+def test_a_file_with_a_broken_memory_is_refused(slots, change, text):
+    x, y = problem()
+    model = network()
+    model.fit(x, y, epochs=2, verbose=0)
+    document, tensors = state.capture(model)
+    assert document["training"]["slots"] == 4
+    document["training"]["slots"] = slots
+    change(tensors)
+    with pytest.raises(ModelFileError, match=text):
+        state.restore(document, tensors, "the file")

@@ -6,6 +6,7 @@ Offsets are elements of float32 buffers.
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,7 +171,7 @@ class Plan:
             variable.weight.detach()
 
     @staticmethod
-    def _panels(row: t.Int64, buffer: Float32) -> list[tuple[slice, Float32]]:
+    def _panels(row: t.Int64, buffer: NDArray[Any]) -> list[tuple[slice, NDArray[Any]]]:
         """A kernel's panels: their columns, and a view (rows, width) of each; ``row`` is its stage's."""
         panels = []
         for column in range(0, int(row[t.PANEL_COLUMNS]), PANEL):
@@ -188,21 +189,21 @@ class Plan:
         )
         return row if row[t.KIND] == t.DENSE and row[t.KERNEL] == offset else None
 
-    def read(self, index: int, buffer: Float32 | None = None) -> Float32:
+    def read(self, index: int, buffer: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return a copy of a variable in its weight's shape, from a buffer that lies as the parameters do."""
         buffer = self.network.parameters if buffer is None else buffer
         row = self._kernel_of(index)
         if row is None:
             start = int(self.network.variables[index, t.OFFSET])
             return buffer[start : start + self.variables[index].weight.shape[0]].copy()
-        value = np.empty((row[t.INPUTS], row[t.UNITS]), np.float32)
+        value = np.empty((row[t.INPUTS], row[t.UNITS]), buffer.dtype)
         matrix = value.T if row[t.NARROW] else value
         for columns, panel in self._panels(row, buffer):
             part = matrix[:, columns]
             part[...] = panel[: part.shape[0], : part.shape[1]]
         return value
 
-    def write(self, index: int, value: Float32, buffer: Float32 | None = None) -> None:
+    def write(self, index: int, value: NDArray[Any], buffer: NDArray[Any] | None = None) -> None:
         """Store a variable, given in its weight's shape; padding stays as it is."""
         buffer = self.network.parameters if buffer is None else buffer
         row = self._kernel_of(index)

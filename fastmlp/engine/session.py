@@ -19,6 +19,7 @@ from ..metrics import METRIC_FIELDS, Metric
 from ..metrics.kinds import FIRST_PARAMETER, LAST_PARAMETER, R2, WEIGHTED
 from ..optimizers import LBFGS, Optimizer
 from ..optimizers.base import FACTORS
+from ..optimizers.lbfgs import Minimization
 from ..optimizers.table import is_common as is_common_optimizer
 from ..threads import Team, get_num_threads
 from . import tables as t
@@ -94,6 +95,7 @@ class Session:
         )
         self._update = no_update(0)
         self._optimizer: Optimizer | None = None
+        self._minimization: Minimization | None = None
         # where extensions are, and for what they were looked up
         self._wanted: tuple[object, ...] = ()
         self._found = (t.NOWHERE,) * 4
@@ -205,6 +207,12 @@ class Session:
                     offset, size = int(row[t.OFFSET]), int(row[t.SIZE])
                     if row[t.TRAINABLE]:
                         self.plan.network.parameters[offset : offset + size] = averages[offset : offset + size]
+
+    def minimization(self, optimizer: LBFGS) -> Minimization:
+        """Return what the optimizer's iterations go on from; it is new with another optimizer."""
+        if self._minimization is None or self._minimization.settings is not optimizer:
+            self._minimization = Minimization(optimizer)
+        return self._minimization
 
     def has_slots_of(self, optimizer: Optimizer | LBFGS | None) -> bool:
         """Say whether the slots are those of an optimizer with its present settings."""

@@ -8,7 +8,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,8 @@ class LBFGS(Configured):
     An epoch of ``fit`` is one iteration: a direction from the last steps and gradients, and a line search along it,
     which sees every row at least once. Rows are taken in their order, and the history has the loss at an
     iteration's end. Training ends by itself when ``gtol`` or ``ftol`` is met, or no step lowers the loss by more
-    than the rounding of float32; ``status`` then says why. Every ``fit`` begins without memory.
+    than the rounding of float32; ``status`` then says why. What is remembered goes on with the next ``fit`` and is
+    saved with the model, unless the weights are changed in between.
 
     The arguments are named as in ``scipy.optimize.minimize(method="L-BFGS-B")``.
 
@@ -84,25 +85,75 @@ class LBFGS(Configured):
         raise AttributeError("LBFGS has no learning_rate: a line search finds the length of every step")
 
 
+class Memory(NamedTuple):
+    """What a minimization has learnt, with which it can go on.
+
+    Attributes
+    ----------
+    place : float32 (n,)
+        Where it is.
+    standing : int
+        Iterations in a row that hardly lowered the loss.
+    pairs : list of (float64 (n,), float64 (n,))
+        Steps and the changes of the gradient along them, the oldest first.
+    """
+
+    place: Float32
+    standing: int
+    pairs: list[tuple[Float64, Float64]]
+
+
 class Minimization:
-    """The iterations of one training.
+    """The iterations of a training, which may go on in several calls of ``fit``.
 
     Parameters
     ----------
     settings : LBFGS
         Its ``status`` is written.
-    function : callable
-        Gives the value and the gradient at a place.
     """
 
-    def __init__(self, settings: LBFGS, function: Callable[[Float32], Point]) -> None:
-        settings.check()
-        settings.status = ""
-        self._settings, self._function = settings, function
+    def __init__(self, settings: LBFGS) -> None:
+        self.settings = settings
+        # where the last iteration ended
+        self._place: Float32 | None = None
         self._now: Point | None = None
         self._standing = 0
         # steps, changes of the gradient, and one over their product
         self._memory: deque[tuple[Float64, Float64, float]] = deque(maxlen=settings.maxcor)
+
+    @property
+    def memory(self) -> Memory | None:
+        """What has been learnt so far, or None before the first iteration.
+
+        Raises
+        ------
+        ValueError
+            When it is set to pairs of which one has no positive curvature.
+        """
+        if self._place is None:
+            return None
+        return Memory(self._place, self._standing, [(step, change) for step, change, _ in self._memory])
+
+    @memory.setter
+    def memory(self, memory: Memory | None) -> None:
+        place, standing, pairs = memory or (None, 0, [])
+        curvatures = [inner(step, change) for step, change in pairs]
+        if not all(0 < curvature < math.inf for curvature in curvatures):
+            raise ValueError(f"curvatures must be positive and finite, got {curvatures}")
+        self._place, self._standing, self._now = place, standing, None
+        self._memory = deque(
+            ((step, change, 1 / curvature) for (step, change), curvature in zip(pairs, curvatures, strict=True)),
+            maxlen=self.settings.maxcor,
+        )
+
+    def begin(self, function: Callable[[Float32], Point]) -> None:
+        """Begin a call of ``fit``, with its function for the value and the gradient at a place."""
+        self.settings.check()
+        self.settings.status = ""
+        self._function = function
+        # the data may be other ones
+        self._now = None
+        self._memory = deque(self._memory, maxlen=self.settings.maxcor)
 
     def iterate(self, place: Float32) -> Point:
         """Return the point after one more iteration, from where the last one ended.
@@ -112,10 +163,17 @@ class Minimization:
         place : float32 (n,)
             Where we are; another place than the last iteration's begins anew.
         """
-        if self._now is None or not np.array_equal(place, self._now.place):
+        if self._place is None or not np.array_equal(place, self._place):
             self._memory.clear()
+            self._standing, self._now = 0, None
+        if self._now is None:
             self._now = self._function(place.copy())
-        now = self._now
+        self._now = self._next(self._now)
+        self._place = self._now.place
+        return self._now
+
+    def _next(self, now: Point) -> Point:
+        """The point after one more iteration, the same one where none goes down."""
         if not math.isfinite(now.value) or self._flat(now):
             return now
         found = self._step(now)
@@ -124,25 +182,24 @@ class Minimization:
             self._memory.clear()
             found = self._step(now)
         if found is None:
-            self._settings.status = "no step lowers the loss by more than the rounding of float32"
+            self.settings.status = "no step lowers the loss by more than the rounding of float32"
             return now
         step = found.place.astype(np.float64) - now.place
         change = found.gradient - now.gradient
         curvature = inner(step, change)
         if curvature > LEAST_CURVATURE * inner(change, change):
             self._memory.append((step, change, 1 / curvature))
-        self._now = found
-        fell = now.value - found.value > self._settings.ftol * abs(now.value)
+        fell = now.value - found.value > self.settings.ftol * abs(now.value)
         self._standing = 0 if fell else self._standing + 1
-        if not self._flat(found) and self._standing == PATIENCE:
-            self._settings.status = f"the loss fell by at most ftol = {self._settings.ftol:g} of itself"
+        if not self._flat(found) and self._standing >= PATIENCE:
+            self.settings.status = f"the loss fell by at most ftol = {self.settings.ftol:g} of itself"
         return found
 
     def _flat(self, point: Point) -> bool:
         """Whether the gradient is small enough; then the status says so."""
-        flat = bool(np.abs(point.gradient).max() <= self._settings.gtol)
+        flat = bool(np.abs(point.gradient).max() <= self.settings.gtol)
         if flat:
-            self._settings.status = f"no element of the gradient is larger than gtol = {self._settings.gtol:g}"
+            self.settings.status = f"no element of the gradient is larger than gtol = {self.settings.gtol:g}"
         return flat
 
     def _step(self, now: Point) -> Point | None:
@@ -154,7 +211,7 @@ class Minimization:
             length = 1 / math.sqrt(inner(direction, direction))
         elif not inner(direction, now.gradient) < 0:
             return None
-        return search(self._function, now, direction, length, self._settings.maxls)
+        return search(self._function, now, direction, length, self.settings.maxls)
 
     def _direction(self, gradient: Float64) -> Float64:
         """Minus the inverse Hessian's estimate times the gradient (Nocedal & Wright, algorithm 7.4)."""

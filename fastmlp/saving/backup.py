@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..configs import decode, encode
 from ..errors import ModelFileError
 from ..hooks import Callback, Logs
-from ..optimizers import Optimizer
+from ..optimizers import LBFGS, Optimizer
 from . import state
 from .container import Tensors, describe, pack, read_file, unpack
 from .durable import replace_file
@@ -101,19 +101,19 @@ def _take_over(model: "Sequential", kept: "Sequential", source: str) -> None:
     for name in own:
         if own[name] != theirs[name]:
             raise ModelFileError(f"{source} is of another training: its {name} was {theirs[name]}, now {own[name]}")
-    if not (
-        isinstance(model.optimizer, Optimizer)
-        and isinstance(kept.optimizer, Optimizer)
-        and other is not None
-        and other.has_slots_of(kept.optimizer)
-    ):
+    # of the same class, since the setup is
+    optimizer, its = model.optimizer, kept.optimizer
+    if other is None or not (isinstance(its, LBFGS) or other.has_slots_of(its)):
         raise ModelFileError(f"{source} has no training that could go on")
     model.set_weights(kept.get_weights())
-    if not isinstance(encode(vars(kept.optimizer)["learning_rate"]), dict):
-        model.optimizer.learning_rate = kept.optimizer.learning_rate
-    session.set_optimizer(model.optimizer)
-    for slot, value in zip(session.slots(), other.slots(), strict=True):
-        np.copyto(slot, value)
+    if isinstance(optimizer, LBFGS) and isinstance(its, LBFGS):
+        session.minimization(optimizer).memory = other.minimization(its).memory
+    elif isinstance(optimizer, Optimizer) and isinstance(its, Optimizer):
+        if not isinstance(encode(vars(its)["learning_rate"]), dict):
+            optimizer.learning_rate = its.learning_rate
+        session.set_optimizer(optimizer)
+        for slot, value in zip(session.slots(), other.slots(), strict=True):
+            np.copyto(slot, value)
     session.set_counts(**other.counts())
     model.seed, session.seed = kept.seed, other.seed
     session.plan.seed_noise(kept.seed)
@@ -126,8 +126,8 @@ def _setup(model: "Sequential") -> dict[str, Any]:
     optimizer = compiled.get("optimizer")
     if optimizer is not None:
         arguments = dict(optimizer["config"])
-        if not isinstance(arguments["learning_rate"], dict):
-            del arguments["learning_rate"]
+        if not isinstance(arguments.get("learning_rate"), dict):
+            arguments.pop("learning_rate", None)
         optimizer = {**optimizer, "config": arguments}
     return {
         "input shape": config["input_shape"],

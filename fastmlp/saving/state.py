@@ -6,11 +6,12 @@ how the compiled loops lay them out depends on the machine.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..configs import decode, encode
 from ..engine.session import Session
@@ -19,6 +20,7 @@ from ..history import History
 from ..layers import Input, Layer, Shape, Weight
 from ..layers.base import nested
 from ..optimizers import LBFGS
+from ..optimizers.lbfgs import Memory
 from .container import Tensors
 
 if TYPE_CHECKING:
@@ -95,10 +97,18 @@ def capture_training(model: "Sequential") -> tuple[dict[str, int] | None, Tensor
     if session is None or model._built_trainable != model._trainable():
         return None, {}
     counts = {**session.counts(), "slots": 0}
-    if not session.has_slots_of(model.optimizer):
+    slots: Sequence[NDArray[Any]]
+    if isinstance(model.optimizer, LBFGS):
+        memory = session.minimization(model.optimizer).memory
+        if memory is None or not np.array_equal(memory.place, session.plan.network.parameters):
+            return counts, {}
+        counts["standing"] = memory.standing
+        slots = [vector for pair in memory.pairs for vector in pair]
+    elif session.has_slots_of(model.optimizer):
+        slots = session.slots()
+    else:
         return {**counts, "iterations": 0}, {}
     trained, tensors = session.plan.trained(), {}
-    slots = session.slots()
     for name, weight in named_weights(model.layers):
         if id(weight) in trained:
             for number, slot in enumerate(slots):
@@ -188,7 +198,9 @@ def _restore(model_class: "type[Sequential]", document: Mapping[str, Any], tenso
     return model
 
 
-def _take(tensors: Tensors, layer: str, shapes: Mapping[str, Shape], ending: str = "") -> Tensors:
+def _take(
+    tensors: Tensors, layer: str, shapes: Mapping[str, Shape], ending: str = "", dtype: Any = np.float32
+) -> Tensors:
     """Remove and return the tensors of a layer, by the names of its weights, after a check of shapes and numbers."""
     taken = {}
     for name, shape in shapes.items():
@@ -196,8 +208,8 @@ def _take(tensors: Tensors, layer: str, shapes: Mapping[str, Shape], ending: str
         if key not in tensors:
             raise ModelFileError(f"tensor {key!r} is missing")
         tensor = tensors.pop(key)
-        if tensor.shape != shape or tensor.dtype != np.float32:
-            raise ModelFileError(f"tensor {key!r} must be float32 {shape}, got {tensor.dtype} {tensor.shape}")
+        if tensor.shape != shape or tensor.dtype != dtype:
+            raise ModelFileError(f"tensor {key!r} must be {np.dtype(dtype)} {shape}, got {tensor.dtype} {tensor.shape}")
         if not ending and not finite(tensor):
             raise ModelFileError(f"tensor {key!r} must be finite, and holds NaN or an infinite number")
         taken[name] = tensor
@@ -206,29 +218,43 @@ def _take(tensors: Tensors, layer: str, shapes: Mapping[str, Shape], ending: str
 
 def restore_training(model: "Sequential", counts: Mapping[str, Any], tensors: Tensors) -> None:
     """Let a model go on training from there; removes what it takes from the tensors."""
-    numbers = [counts[name] for name in ("epochs", "iterations", "draws", "slots")]
+    numbers = [counts[name] for name in ("epochs", "iterations", "draws", "slots")] + [counts.get("standing", 0)]
     if not all(type(number) is int and 0 <= number <= LARGEST_COUNT for number in numbers):
         raise ModelFileError(f"the counts of the training must be integers from 0, got {dict(counts)}")
-    epochs, iterations, draws, slots = numbers
+    epochs, iterations, draws, slots, standing = numbers
     session: Session | None = model._session
     if session is None:
         raise ModelFileError("there is a training, but the model is not built")
-    if model.optimizer is None or isinstance(model.optimizer, LBFGS):
+    if model.optimizer is None:
         if slots or iterations:
-            raise ModelFileError("there are steps of an optimizer, but the model has none that keeps any")
+            raise ModelFileError("there are steps of an optimizer, but the model has none")
+    elif isinstance(model.optimizer, LBFGS):
+        most = 2 * model.optimizer.maxcor
+        if slots % 2 or slots > most:
+            raise ModelFileError(f"the optimizer has pairs of slots, {most} at most, got {slots}")
+        parameters = session.plan.network.parameters
+        vectors = [np.zeros(parameters.size) for _ in range(slots)]
+        _take_slots(model, session, vectors, tensors)
+        pairs = list(zip(vectors[::2], vectors[1::2], strict=True))
+        session.minimization(model.optimizer).memory = Memory(parameters.copy(), standing, pairs)
     else:
         session.set_optimizer(model.optimizer)
         # without steps, the slots are as the optimizer begins with them
         if slots != len(session.slots()) and (slots or iterations):
             raise ModelFileError(f"the optimizer has {len(session.slots())} slots, got {slots}")
-        trained = session.plan.trained()
-        for layer in nested(model.layers):
-            own = layer.own_weights()
-            for number, slot in enumerate(session.slots()[:slots]):
-                shapes = {name: weight.shape for name, weight in own.items() if id(weight) in trained}
-                for name, value in _take(tensors, str(layer.name), shapes, f".slot{number}").items():
-                    session.plan.write(trained[id(own[name])], value, slot)
+        _take_slots(model, session, session.slots()[:slots], tensors)
     session.set_counts(epochs, iterations, draws)
+
+
+def _take_slots(model: "Sequential", session: Session, slots: Sequence[NDArray[Any]], tensors: Tensors) -> None:
+    """Fill slots, each of which lies as the parameters do, with the tensors that are theirs."""
+    trained = session.plan.trained()
+    for layer in nested(model.layers):
+        own = {name: weight for name, weight in layer.own_weights().items() if id(weight) in trained}
+        shapes = {name: weight.shape for name, weight in own.items()}
+        for number, slot in enumerate(slots):
+            for name, value in _take(tensors, str(layer.name), shapes, f".slot{number}", slot.dtype).items():
+                session.plan.write(trained[id(own[name])], value, slot)
 
 
 def _check_size(model: "Sequential", tensors: Tensors) -> None:
