@@ -96,6 +96,40 @@ def test_a_failure_leaves_model_and_file_as_they_were(tmp_path, monkeypatch):
     assert all((a == b).all() for a, b in zip(fastmlp.load_model(path).get_weights(), weights, strict=True))
 
 
+LIMITED = """
+import resource, sys
+import fastmlp
+path = sys.argv[1]
+model = fastmlp.load_model(path)
+model.set_weights([weight + 1 for weight in model.get_weights()])
+size = len(open(path, "rb").read())
+for limit in [*range(0, size, 97), size - 1, size]:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        model.save(path)
+    except OSError as error:
+        print(limit, error.strerror)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit's error is Linux's")
+def test_a_file_that_the_system_lets_grow_to_any_byte_alone(tmp_path):
+    path = tmp_path / "model"
+    model = Sequential([Input(shape=(30,)), Dense(20)], seed=0)
+    model.save(path)
+    size, old = path.stat().st_size, model.get_weights()
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, path], capture_output=True, text=True, check=True, timeout=120
+    )
+    refused = [int(line.split(" ", 1)[0]) for line in done.stdout.splitlines()]
+    # each but the last was refused, by the kernel, and only that one has replaced the file
+    assert refused == [*range(0, size, 97), size - 1]
+    assert set(done.stdout.split(" ", 1)[1].splitlines()[:1]) == {"File too large"}
+    assert list(tmp_path.iterdir()) == [path]
+    for before, after in zip(old, fastmlp.load_model(path).get_weights(), strict=True):
+        assert (after == before + 1).all()
+
+
 def test_partial_writes_are_continued(tmp_path, monkeypatch):
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
