@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .engine.feed import Feed
+from .rows import is_sparse
 
 # what NumPy reads as an array though it could be gone through
 ARRAYS = (Sequence, Mapping, Set, bytearray, memoryview, np.ndarray, np.generic)
@@ -21,7 +22,7 @@ def are_blocks(x: object) -> bool:
     """
     if isinstance(x, (list, tuple)) and x and isinstance(x[0], tuple) and x[0]:
         return getattr(x[0][0], "ndim", 0) >= 2
-    if isinstance(x, ARRAYS) or hasattr(x, "__array__") or hasattr(x, "__array_interface__"):
+    if isinstance(x, ARRAYS) or hasattr(x, "__array__") or hasattr(x, "__array_interface__") or is_sparse(x):
         return False
     try:
         # such as array.array

@@ -11,7 +11,7 @@ from . import display, judging
 from .blocks import Blocks
 from .callbacks import BackupAndRestore, Callback, History, TerminateOnNaN
 from .engine.feed import Feed
-from .engine.session import Session
+from .engine.session import Order, Session
 from .errors import TrainingDivergedError, check_count
 from .hooks import Logs, overrides
 from .losses import Custom, Loss
@@ -137,7 +137,7 @@ class Run:
         steps: int | None,
         validation_batch: int,
         validation_freq: int,
-        shuffle: bool,
+        shuffle: bool | Order,
     ) -> None:
         self.model, self.session, self.data, self.validation = model, session, data, validation
         self.callbacks, self.progress = callbacks, progress

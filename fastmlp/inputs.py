@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .losses import Loss
+from .rows import Rows, SparseRows, is_sparse
 
 # how many numbers are checked or converted at a time
 BLOCK_NUMBERS = 1 << 20
@@ -53,7 +54,7 @@ def surely_finite(array: NDArray[Any]) -> bool:
         return bool(np.dot(flat, flat) < LARGEST)
 
 
-def floats(array: NDArray[Any]) -> NDArray[np.float32]:
+def floats(array: Rows) -> NDArray[np.float32]:
     """Return an array as kernels take it, C-contiguous and aligned float32; the same one if it is such."""
     array = np.ascontiguousarray(array, np.float32)
     return array if array.flags.aligned else array.copy()
@@ -78,9 +79,9 @@ def check_finite(name: str, array: NDArray[Any], advice: str = "remove or impute
             raise ValueError(f"{name} must be finite in float32, got {found} at index {index}; {advice}")
 
 
-def check_x(x: Any, shape: tuple[int, ...] | None) -> NDArray[Any]:
+def check_x(x: Any, shape: tuple[int, ...] | None) -> Rows:
     """Return the samples as an array of real finite numbers; ``shape`` is that of one, if it is known."""
-    array = check_array("x", x)
+    array: Rows = SparseRows(x) if is_sparse(x) else check_array("x", x)
     if array.shape == (0,):
         raise ValueError("x must have the shape (rows, features), got nothing: it is empty")
     wanted = "(rows, features)" if shape is None or len(shape) == 1 else f"(rows, {', '.join(map(str, shape))})"
@@ -93,7 +94,10 @@ def check_x(x: Any, shape: tuple[int, ...] | None) -> NDArray[Any]:
         if len(shape) == 1:
             raise ValueError(f"x must have {shape[0]} features as the model's input, got {array.shape[1]}")
         raise ValueError(f"x must have samples of the shape {shape} as the model's input, got {array.shape[1:]}")
-    check_finite("x", array)
+    if isinstance(array, SparseRows):
+        check_finite("x", check_array("x", array.matrix.data))
+    else:
+        check_finite("x", array)
     return array
 
 
@@ -139,6 +143,20 @@ def check_sample_weight(weights: Any, rows: int) -> NDArray[np.float32]:
     return floats(array).reshape(rows)
 
 
-def as_rows(samples: NDArray[Any]) -> NDArray[Any]:
+def check_order(order: Any, rows: int) -> NDArray[np.int64]:
+    """Return the order of an epoch, which a function of the user's has made, as int64 (rows,)."""
+    array = check_array("the order that shuffle returns", order)
+    if array.dtype.kind not in "iu" or array.shape != (rows,):
+        raise ValueError(
+            f"shuffle must return {rows} indices of rows, got dtype {array.dtype} and the shape {array.shape}"
+        )
+    if not (array.min() >= 0 and array.max() < rows):
+        raise ValueError(f"shuffle must return indices from 0 to {rows - 1}, got {array.min()} to {array.max()}")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def as_rows(samples: Rows) -> Rows:
     """Return samples of any shape, or none, as rows."""
+    if isinstance(samples, SparseRows):
+        return samples
     return samples.reshape(len(samples), prod(samples.shape[1:]))

@@ -12,6 +12,7 @@ from .engine.feed import Feed
 from .engine.predictor import Predictor
 from .engine.session import Session
 from .hooks import Logs, overrides
+from .rows import Rows
 
 Float32 = NDArray[np.float32]
 TEST_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
@@ -77,13 +78,13 @@ def _parts(feed: Feed, batch: int) -> Iterator[Feed]:
 
 
 def predict(
-    predictor: Predictor, data: NDArray[Any] | Blocks, batch: int, hooks: Hooks, watch: Callable[[int], None]
+    predictor: Predictor, data: Rows | Blocks, batch: int, hooks: Hooks, watch: Callable[[int], None]
 ) -> Float32:
     """Return the outputs for rows, or for an epoch of blocks that has begun; see :func:`evaluate`."""
-    if isinstance(data, np.ndarray) and not (hooks and len(data)):
+    if not isinstance(data, Blocks) and not (hooks and len(data)):
         return predictor(data, watch)
     if isinstance(data, Blocks):
-        parts: Iterable[NDArray[Any]] = (feed.x for feed in data.feeds())
+        parts: Iterable[Rows] = (feed.x for feed in data.feeds())
     else:
         parts = (data[first : first + batch] for first in range(0, len(data), batch))
     outputs: list[Float32] = []

@@ -117,7 +117,8 @@ class LearningRateFinder:
         features, targets, weights = model._checked(x, y, sample_weight, loss, "train on")
         batch = chosen_batch(batch_size, len(features))
         session = model._ready()
-        features = features.reshape(len(features), *(model._inputs or ()))
+        if isinstance(features, np.ndarray):
+            features = features.reshape(len(features), *(model._inputs or ()))
         own_rate = optimizer.learning_rate
         # not the model's generator, which is to be as before
         order = np.random.default_rng(model.seed).permutation(len(features))

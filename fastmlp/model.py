@@ -10,7 +10,7 @@ from . import display, judging, losses, optimizers
 from . import metrics as metrics_table
 from .blocks import Blocks, are_blocks, missing_targets, refuse, unpacked
 from .engine.feed import Feed
-from .engine.session import Session
+from .engine.session import Order, Session
 from .errors import NotCompiledError, TrainingDivergedError, check_count, check_flag
 from .fitting import (
     DEFAULT_BATCH,
@@ -23,7 +23,7 @@ from .fitting import (
     class_weights,
 )  # fmt: skip
 from .history import History
-from .inputs import as_rows, check_sample_weight, check_x, check_y
+from .inputs import as_rows, check_sample_weight, check_x, check_y, floats
 from .inspection import Inspection
 from .layers import (
     BatchNormalization,
@@ -33,6 +33,7 @@ from .layers import (
     Layer,
 )  # fmt: skip
 from .layers.base import nested
+from .rows import Rows
 from .saving.model import Saving
 from .stack import Stack
 
@@ -157,7 +158,7 @@ class Sequential(Stack, Inspection, Saving):
         verbose: str | int = "auto",
         validation_split: float = 0.0,
         validation_data: Any = None,
-        shuffle: bool = True,
+        shuffle: bool | Order = True,
         sample_weight: Any = None,
         callbacks: Any = None,
         class_weight: Any = None,
@@ -191,8 +192,9 @@ class Sequential(Stack, Inspection, Saving):
         validation_data : (x, y), (x, y, sample_weight), or blocks, optional
             What to validate on; goes before ``validation_split``. Every validation goes through blocks from the
             beginning, but a generator can only go on.
-        shuffle : bool
-            Whether every epoch has a new order of rows; ignored with blocks.
+        shuffle : bool or callable
+            Whether every epoch has a new order of rows; ignored with blocks. A function is called with their number
+            before each epoch and returns the order: as many indices, of which some may come often and others not.
         sample_weight : array_like (n,), optional
             A factor of each row's loss. Not with blocks, which have their own.
         callbacks : list of fastmlp.callbacks.Callback, optional
@@ -237,7 +239,8 @@ class Sequential(Stack, Inspection, Saving):
         validation_freq = check_count("validation_freq", validation_freq)
         if validation_batch_size is not None:
             check_count("validation_batch_size", validation_batch_size)
-        shuffle = check_flag("shuffle", shuffle)
+        if not callable(shuffle):
+            shuffle = check_flag("shuffle", shuffle)
         called = Callbacks(callbacks)
         if (
             isinstance(validation_split, bool)
@@ -275,7 +278,33 @@ class Sequential(Stack, Inspection, Saving):
         if isinstance(validation, Feed) and validation_steps is not None:
             taken = _limited("validation_steps", validation_steps, validation.rows, validated)
             validation = validation.part(0, taken * validated)
+        return self._run(
+            given, validation, called, progress, shuffle=shuffle, validation_batch=validated,
+            validation_freq=validation_freq, first=initial_epoch, last=epochs, verbose=verbose,
+        )  # fmt: skip
+
+    def _run(
+        self,
+        given: TrainingData,
+        validation: Feed | Blocks | None,
+        called: Callbacks,
+        progress: display.Progress,
+        *,
+        shuffle: bool | Order,
+        validation_batch: int,
+        validation_freq: int,
+        first: int,
+        last: int,
+        verbose: str | int,
+    ) -> History:
+        """Train the epochs from ``first`` to ``last`` on data that have been checked."""
+        optimizer, loss = self._compiled()
         session = self._ready()
+        kind = (
+            FullBatchRun if isinstance(optimizer, optimizers.LBFGS)
+            else Run if isinstance(given.data, Feed)
+            else BlockRun
+        )  # fmt: skip
         with session.turns.fitting():
             self._set_objective(session, loss)
             if isinstance(optimizer, optimizers.Optimizer):
@@ -283,24 +312,19 @@ class Sequential(Stack, Inspection, Saving):
             called.start(
                 self,
                 {
-                    "epochs": epochs, "batch_size": given.batch_size, "samples": given.samples, "steps": given.steps,
+                    "epochs": last, "batch_size": given.batch_size, "samples": given.samples, "steps": given.steps,
                     "verbose": verbose,
                 },
             )  # fmt: skip
             self.history = called.history
-            kind = (
-                FullBatchRun if isinstance(optimizer, optimizers.LBFGS)
-                else Run if isinstance(given.data, Feed)
-                else BlockRun
-            )  # fmt: skip
             run = kind(
                 self, session, given.data, validation, called, progress, batch=given.batch, steps=given.steps,
-                shuffle=shuffle, validation_batch=validated, validation_freq=validation_freq,
+                shuffle=shuffle, validation_batch=validation_batch, validation_freq=validation_freq,
             )  # fmt: skip
-            progress.begin(epochs, given.samples_an_epoch)
+            progress.begin(last, given.samples_an_epoch)
             self._running += 1
             try:
-                run.train(initial_epoch, epochs)
+                run.train(first, last)
             finally:
                 self._running -= 1
                 progress.close()
@@ -341,7 +365,7 @@ class Sequential(Stack, Inspection, Saving):
                     f"all rows at once, got {batch_size}"
                 )
             # converted once instead of by each iteration
-            asked, features = len(features), np.ascontiguousarray(features, np.float32)
+            asked, features = len(features), floats(features)
         steps = _limited("steps_per_epoch", steps_per_epoch, len(features), min(asked, len(features)))
         return TrainingData(Feed(features, targets, weights), validation, asked, steps)
 
@@ -400,7 +424,7 @@ class Sequential(Stack, Inspection, Saving):
 
     def _checked(
         self, x: Any, y: Any, sample_weight: Any, loss: losses.Loss, purpose: str
-    ) -> tuple[NDArray[Any], Float32, Float32]:
+    ) -> tuple[Rows, Float32, Float32]:
         """Features, targets and weights of at least one row, checked; they may build the model."""
         features = check_x(x, self._inputs)
         if len(features) == 0:
@@ -543,7 +567,7 @@ class Sequential(Stack, Inspection, Saving):
         steps = None if steps is None else check_count("steps", steps)
         progress = display.progress(verbose)
         called = Callbacks(callbacks)
-        data: NDArray[Any] | Blocks
+        data: Rows | Blocks
         if are_blocks(x):
             refuse("predict", batch_size=batch_size)
             data = Blocks("x", x, steps, self._outputs_of, resume=False)
@@ -552,7 +576,7 @@ class Sequential(Stack, Inspection, Saving):
             data = self._features(x)
             if steps is not None:
                 data = data[: _limited("steps", steps, len(data), batch) * batch]
-        samples = len(data) if isinstance(data, np.ndarray) else None
+        samples = None if isinstance(data, Blocks) else len(data)
         called.start(self, {"samples": samples, "verbose": verbose})
         progress.begin(1, samples, batch)
         progress.epoch_begin(0)
@@ -576,7 +600,7 @@ class Sequential(Stack, Inspection, Saving):
         features = self._features(unpacked(block, targets=False)[0])
         return Feed(features, np.empty((len(features), 0), np.float32), np.empty(0, np.float32))
 
-    def _features(self, x: Any) -> NDArray[Any]:
+    def _features(self, x: Any) -> Rows:
         """Checked samples as rows; they may build the model."""
         features = check_x(x, self._inputs)
         if self._predictor is None:

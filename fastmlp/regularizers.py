@@ -1,14 +1,14 @@
 """Penalties on the size of weights that are added to the loss, as Keras 3 defines them."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .configs import Configured
-from .errors import finite_number
+from .errors import check_flag, finite_number
 from .kernels.jit import kernel
 from .kernels.sums import sum_of
 from .names import find
@@ -29,9 +29,17 @@ class Regularizer(Configured, ABC):
     def l2(self) -> float:
         """The factor of the sum of squares."""
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether a batch's penalty is divided by its rows."""
+        return False
+
     def __post_init__(self) -> None:
         for name, value in self._arguments().items():
-            object.__setattr__(self, name, finite_number(name, value, at_least=0.0))
+            if name == "by_rows":
+                check_flag(name, value)
+            else:
+                object.__setattr__(self, name, finite_number(name, value, at_least=0.0))
 
     def __call__(self, weights: NDArray[Any]) -> float:
         """Return the penalty of an array of any shape and real dtype, summed in float64."""
@@ -69,10 +77,20 @@ class L2(Regularizer):
 
 @dataclass(frozen=True)
 class L1L2(Regularizer):
-    """Both: ``l1 * sum |w| + l2 * sum w²``."""
+    """Both: ``l1 * sum |w| + l2 * sum w²``.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        The factors.
+    by_rows : bool
+        Whether a batch's penalty is divided by its rows, as scikit-learn's MLP does: all penalties of an epoch then
+        have the same weight beside the rows' losses, whatever the size of a batch. Its alpha is twice ``l2``.
+    """
 
     l1: float = 0.0
     l2: float = 0.0
+    by_rows: bool = field(default=False, kw_only=True)
 
 
 TABLE: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}

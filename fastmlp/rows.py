@@ -1,4 +1,4 @@
-"""Targets and outputs as the compiled losses and metrics take them."""
+"""Rows as the compiled loops take them: features that are sparse, targets with outputs."""
 
 from typing import Any
 
@@ -6,6 +6,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
+
+
+def is_sparse(x: object) -> bool:
+    """Say whether data are one of SciPy's sparse matrices or arrays, by what these have in common."""
+    return hasattr(x, "tocsr") and hasattr(x, "toarray")
+
+
+class SparseRows:
+    """Rows of a sparse matrix, which become dense where they are used and no earlier.
+
+    Parameters
+    ----------
+    matrix : sparse matrix or array of SciPy's (n, K)
+        Of any format; all but CSR is converted.
+    """
+
+    ndim = 2
+
+    def __init__(self, matrix: Any) -> None:
+        self.matrix = matrix.tocsr()
+        self.shape: tuple[int, int] = self.matrix.shape
+        self.dtype: np.dtype[Any] = self.matrix.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> "SparseRows":
+        return SparseRows(self.matrix[rows])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        dense: NDArray[Any] = self.matrix.toarray()
+        return dense if dtype is None else dense.astype(dtype, copy=False)
+
+
+Rows = NDArray[Any] | SparseRows
 
 
 def paired_rows(y_true: Any, y_pred: Any, *, sparse: bool) -> tuple[Float32, Float32]:

@@ -9,7 +9,9 @@ the same bits. A forked child starts without any and makes its own.
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -94,6 +96,7 @@ class _Pool:
 
 
 _pool = _Pool()
+_limit: ContextVar[int | None] = ContextVar("threads", default=None)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.forget)
 
@@ -155,6 +158,16 @@ def set_num_threads(threads: int | None) -> None:
     _pool.chosen = threads
 
 
+@contextmanager
+def limited(threads: int | None) -> Iterator[None]:
+    """Have another number of threads for what this thread, or asyncio task, does meanwhile; None changes nothing."""
+    token = _limit.set(_limit.get() if threads is None else threads)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
 def get_num_threads() -> int:
     """Return how many threads may be used.
 
@@ -163,6 +176,9 @@ def get_num_threads() -> int:
     ValueError
         When ``FASTMLP_NUM_THREADS`` is set to anything but a number from 1 to 256.
     """
+    limit = _limit.get()
+    if limit is not None:
+        return limit
     if _pool.chosen is None:
         named = os.environ.get(VARIABLE)
         if named is not None and not (named.isdecimal() and 1 <= int(named) <= LARGEST):

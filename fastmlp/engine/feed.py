@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inputs import floats
-from ..rows import centre
+from ..rows import Rows, centre
 from .tables import Data
 
 FLOAT32 = np.dtype(np.float32)
@@ -27,7 +27,7 @@ class Feed:
 
     Parameters
     ----------
-    x : array (n, K)
+    x : array or SparseRows (n, K)
         Real numbers of any dtype and layout; not copied as a whole.
     y : float32 array (n, columns)
         Targets; (n, 0) for prediction.
@@ -35,17 +35,19 @@ class Feed:
         Sample weights.
     """
 
-    def __init__(self, x: NDArray[Any], y: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+    def __init__(self, x: Rows, y: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
         self.x = x
         self.y, self.weights = read_only(y), read_only(weights)
         self.rows = len(x)
         self.columns = y.shape[1]
         # np.dtype equality is of the byte order too
-        self.direct = x.dtype == FLOAT32 and x.flags.c_contiguous and x.flags.aligned
+        self.direct = isinstance(x, np.ndarray) and x.dtype == FLOAT32 and x.flags.c_contiguous and x.flags.aligned
         # rows that are converted at a time
         self.block = max(1, BLOCK_FLOATS // x.shape[1])
         self._centres: dict[bool, NDArray[np.float64]] = {}
-        self._whole = Data(read_only(x), self.y, self.weights, NO_ORDER) if self.direct else None
+        self._whole: Data | None = None
+        if self.direct:
+            self._whole = Data(read_only(np.asarray(x)), self.y, self.weights, NO_ORDER)
 
     def centre(self, *, weighted: bool) -> NDArray[np.float64]:
         """Return the mean of each column of the targets, by the rows' weights if ``weighted``."""

@@ -76,6 +76,14 @@ def shard_pieces(shard: int, shards: int, pieces: int) -> tuple[int, int]:
 
 
 @kernel
+def penalty_factors(network: Network, variable: int, rows: int) -> tuple[np.float32, np.float32]:
+    """The factors l1 and l2 of a variable's penalty for a batch of so many rows."""
+    l1, l2, _, by_rows = network.penalties[variable]
+    divisor = np.float32(rows) if by_rows else np.float32(1)
+    return l1 / divisor, l2 / divisor
+
+
+@kernel
 def make_gradient(
     network: Network,
     space: Workspace,
@@ -108,7 +116,7 @@ def make_gradient(
     else:
         item_gradient(network, space, job, index, 0, batch, update.gradients, first, False)
     if job[PENALISED]:
-        l1, l2, _ = network.penalties[item[VARIABLE]]
+        l1, l2 = penalty_factors(network, item[VARIABLE], batch)
         update.item_sums[index, PENALTY] = penalty_value_and_grad(
             l1, l2, network.parameters, item[AT], update.gradients, first, count, True
         )
@@ -232,12 +240,12 @@ def constrain_share(network: Network, share: int, shares: int, frame: Pack) -> N
 
 
 @kernel
-def penalties(network: Network) -> float:
-    """The regularizers' share of the loss."""
+def penalties(network: Network, rows: int) -> float:
+    """The regularizers' share of the loss of so many rows."""
     total = np.float64(0)
     for index in range(network.items.shape[0]):
         item = network.items[index]
-        l1, l2, _ = network.penalties[item[VARIABLE]]
+        l1, l2 = penalty_factors(network, item[VARIABLE], rows)
         total += penalty_value_and_grad(
             l1, l2, network.parameters, item[AT], network.parameters, item[AT], item[COUNT], False
         )

@@ -104,7 +104,7 @@ class Plan:
             np.flatnonzero(table[:, t.STATISTICS] >= 0),
             np.full(1, t.NOWHERE),
             np.array(variables, np.int64).reshape(-1, t.VARIABLE_FIELDS),
-            np.array([_penalty(variable) for variable in self.variables], np.float32).reshape(-1, 3),
+            np.array([_penalty(variable) for variable in self.variables], np.float32).reshape(-1, 4),
             np.array(items, np.int64).reshape(-1, t.ITEM_FIELDS),
             aligned(at),
         )
@@ -221,10 +221,10 @@ class Plan:
         return {id(variable.weight): index for index, variable in enumerate(self.variables) if variable.trainable}
 
 
-def _penalty(variable: Variable) -> tuple[float, float, float]:
+def _penalty(variable: Variable) -> tuple[float, float, float, bool]:
     regularizer, constraint = variable.regularizer, variable.constraint
     l1, l2 = (regularizer.l1, regularizer.l2) if regularizer and variable.trainable else (0.0, 0.0)
-    return l1, l2, constraint.limit if constraint else 0.0
+    return l1, l2, constraint.limit if constraint else 0.0, bool(regularizer and regularizer.by_rows)
 
 
 def _lay_kernel(row: t.Int64) -> int:

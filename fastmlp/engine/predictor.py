@@ -1,16 +1,16 @@
 """Predictions of a plan: any number of threads may ask at once, and few rows cost little beside their arithmetic."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..inputs import floats
 from ..kernels.atomics import atomic_add, atomic_load, relax
 from ..kernels.extension import pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, machine_code
+from ..rows import Rows
 from ..threads import Team
 from . import tables as t
 from .feed import NO_ORDER, Feed, read_only
@@ -116,7 +116,7 @@ class Predictor:
         self._predict_rows = predict_rows
         self._called = False
 
-    def __call__(self, x: NDArray[Any], watch: Callable[[int], None] | None = None) -> Float32:
+    def __call__(self, x: Rows, watch: Callable[[int], None] | None = None) -> Float32:
         """Return the outputs (n, N) for checked features (n, K) of any real dtype and layout.
 
         ``watch`` is called with the rows that are done, now and then.
@@ -144,9 +144,7 @@ class Predictor:
                 self._predict_blocks(network, x, out, watch)
         return out
 
-    def _predict_blocks(
-        self, network: Network, x: NDArray[Any], out: Float32, watch: Callable[[int], None] | None
-    ) -> None:
+    def _predict_blocks(self, network: Network, x: Rows, out: Float32, watch: Callable[[int], None] | None) -> None:
         """Fill ``out`` with the outputs of many rows, in threads where that pays."""
         block = self._block
         feed = Feed(x, np.empty((len(x), 0), np.float32), NOTHING)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs import surely_finite
+from ..inputs import check_order, surely_finite
 from ..kernels.callback import Callback
 from ..kernels.jit import JIT_DISABLED, machine_code
 from ..kernels.random import shuffle
@@ -46,6 +46,8 @@ MOST_BLOCKS = 256
 NOTHING = np.empty(0, np.float32)
 # called with the rows so far; True ends the run
 Watch = Callable[[int], bool | None]
+# called with the number of rows, returns the order of an epoch
+Order = Callable[[int], Any]
 
 
 class _State(NamedTuple):
@@ -156,7 +158,7 @@ class Session:
         )  # fmt: skip
         self._job[t.LOSS_KIND] = loss.compiled_kind(logits)
         self._job[t.LOGITS] = logits
-        self._job[t.PENALISED] = bool(self.plan.network.penalties.any())
+        self._job[t.PENALISED] = bool(self.plan.network.penalties[:, :2].any())
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
         """Take the optimizer's present settings; its slots start anew when it is another one, or has others."""
@@ -447,7 +449,7 @@ class Session:
             result = metric.result(sums[start : start + metric.sums_needed(self.plan.units)])
             logs[name] = float(np.asarray(result).item())
         if self._job[t.PENALISED] and self._job[t.MODE] == t.EVALUATE:
-            logs["loss"] += float(penalties(self.plan.network))
+            logs["loss"] += float(penalties(self.plan.network, int(sums[t.ROW_SUM])))
         return logs
 
     def train_epoch(
@@ -455,7 +457,7 @@ class Session:
         feed: Feed,
         batch_size: int,
         *,
-        shuffled: bool,
+        shuffled: bool | Order,
         watch: Watch,
         steps: int | None = None,
         steps_a_call: int | None = None,
@@ -467,7 +469,9 @@ class Session:
         An epoch that has come to ``first_step`` before goes on from there, with what :meth:`sums` returned then.
         """
         order = NO_ORDER
-        if shuffled:
+        if callable(shuffled):
+            order = check_order(shuffled(feed.rows), feed.rows)
+        elif shuffled:
             order = np.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
         with self.turns.lock:

@@ -5,14 +5,14 @@ The entry is compiled or loaded when it is first used.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..kernels.extension import pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry
+from ..rows import Rows
 from .chain import View
 from .plan import Plan
 from .rows import activate, compact, stage_forward
@@ -58,7 +58,7 @@ def trace_stage(network: Network, space: Workspace, job: Int64, index: int, rows
     compact(space.rows, out, stride, rows, units, a)
 
 
-def trace(plan: Plan, names: Sequence[str], x: NDArray[Any]) -> list[LayerOutputs]:
+def trace(plan: Plan, names: Sequence[str], x: Rows) -> list[LayerOutputs]:
     """Return z and a of every layer for checked features (n, K) of any real dtype and layout."""
     rows = len(x)
     units = plan.network.stages[:, UNITS]

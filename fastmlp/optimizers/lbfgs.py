@@ -49,6 +49,8 @@ class LBFGS(Configured):
         Training ends when no element of the gradient is larger.
     maxls : int
         How often a line search may compute the loss.
+    maxfun : int
+        Training ends after the iteration in which the loss has been computed so often.
 
     Attributes
     ----------
@@ -67,6 +69,7 @@ class LBFGS(Configured):
     ftol: float = 1e-7
     gtol: float = 1e-5
     maxls: int = 20
+    maxfun: int = 15000
     status: str = field(default="", init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -76,6 +79,7 @@ class LBFGS(Configured):
         """Raise for a setting out of its range; run again before each fit."""
         check_count("maxcor", self.maxcor)
         check_count("maxls", self.maxls)
+        check_count("maxfun", self.maxfun)
         finite_number("ftol", self.ftol, at_least=0.0)
         finite_number("gtol", self.gtol, at_least=0.0)
 
@@ -117,7 +121,7 @@ class Minimization:
         # where the last iteration ended
         self._place: Float32 | None = None
         self._now: Point | None = None
-        self._standing = 0
+        self._standing = self._calls = 0
         # steps, changes of the gradient, and one over their product
         self._memory: deque[tuple[Float64, Float64, float]] = deque(maxlen=settings.maxcor)
 
@@ -152,7 +156,7 @@ class Minimization:
         self.settings.status = ""
         self._function = function
         # the data may be other ones
-        self._now = None
+        self._now, self._calls = None, 0
         self._memory = deque(self._memory, maxlen=self.settings.maxcor)
 
     def iterate(self, place: Float32) -> Point:
@@ -167,10 +171,16 @@ class Minimization:
             self._memory.clear()
             self._standing, self._now = 0, None
         if self._now is None:
-            self._now = self._function(place.copy())
+            self._now = self._value(place.copy())
         self._now = self._next(self._now)
         self._place = self._now.place
+        if not self.settings.status and self._calls >= self.settings.maxfun:
+            self.settings.status = f"the loss was computed maxfun = {self.settings.maxfun} times"
         return self._now
+
+    def _value(self, place: Float32) -> Point:
+        self._calls += 1
+        return self._function(place)
 
     def _next(self, now: Point) -> Point:
         """The point after one more iteration, the same one where none goes down."""
@@ -211,7 +221,7 @@ class Minimization:
             length = 1 / math.sqrt(inner(direction, direction))
         elif not inner(direction, now.gradient) < 0:
             return None
-        return search(self._function, now, direction, length, self.settings.maxls)
+        return search(self._value, now, direction, length, self.settings.maxls)
 
     def _direction(self, gradient: Float64) -> Float64:
         """Minus the inverse Hessian's estimate times the gradient (Nocedal & Wright, algorithm 7.4)."""

@@ -91,7 +91,7 @@ def decision_boundary(
         When there are not two features, y holds no classes of the model, or the model is no classifier.
     """
     resolution = check_count("resolution", resolution)
-    points = check_x(X, None).astype(np.float64)
+    points = np.asarray(check_x(X, None), np.float64)
     if points.shape[1] != 2 or len(points) == 0:
         raise ValueError(f"X must have two columns and at least one row to be drawn in a plane, got {points.shape}")
     low, high = points.min(axis=0), points.max(axis=0)
