@@ -358,7 +358,7 @@ class Sequential(Stack, Inspection, Saving):
         weights = class_weights(class_weight, targets, weights, loss)
         asked = chosen_batch(batch_size, len(features))
         if isinstance(optimizer, optimizers.LBFGS):
-            _check_deterministic(self._layers)
+            check_deterministic(self._layers)
             if batch_size is not None and asked < len(features):
                 raise ValueError(
                     f"batch_size must be None or at least the {len(features)} rows to train on with LBFGS, which takes "
@@ -614,7 +614,7 @@ class Sequential(Stack, Inspection, Saving):
         return self._predictor(features)
 
 
-def _check_deterministic(layers: Iterable[Layer]) -> None:
+def check_deterministic(layers: Iterable[Layer]) -> None:
     """Raise ValueError for layers with which the loss is no function of the weights alone, as L-BFGS needs it."""
     for layer in nested(layers):
         noisy = isinstance(layer, (Dropout, GaussianNoise))

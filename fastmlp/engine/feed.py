@@ -33,10 +33,12 @@ class Feed:
         Targets; (n, 0) for prediction.
     weights : float32 array (n,) or (0,)
         Sample weights.
+    worth : float
+        How many rows one counts for where penalties are divided by rows.
     """
 
-    def __init__(self, x: Rows, y: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
-        self.x = x
+    def __init__(self, x: Rows, y: NDArray[np.float32], weights: NDArray[np.float32], worth: float = 1.0) -> None:
+        self.x, self.worth = x, worth
         self.y, self.weights = read_only(y), read_only(weights)
         self.rows = len(x)
         self.columns = y.shape[1]
@@ -57,7 +59,7 @@ class Feed:
 
     def part(self, first: int, last: int) -> "Feed":
         """Return a feed of the rows from ``first`` to ``last``."""
-        return Feed(self.x[first:last], self.y[first:last], self.weights[first:last])
+        return Feed(self.x[first:last], self.y[first:last], self.weights[first:last], self.worth)
 
     def data(self, order: NDArray[np.int64], first: int, last: int) -> tuple[Data, int]:
         """Return the rows ``first`` to ``last`` of an order, and what to subtract from a row's number.

@@ -78,8 +78,8 @@ def shard_pieces(shard: int, shards: int, pieces: int) -> tuple[int, int]:
 @kernel
 def penalty_factors(network: Network, variable: int, rows: int) -> tuple[np.float32, np.float32]:
     """The factors l1 and l2 of a variable's penalty for a batch of so many rows."""
-    l1, l2, _, by_rows = network.penalties[variable]
-    divisor = np.float32(rows) if by_rows else np.float32(1)
+    l1, l2, _, worth = network.penalties[variable]
+    divisor = worth * np.float32(rows) if worth else np.float32(1)
     return l1 / divisor, l2 / divisor
 
 

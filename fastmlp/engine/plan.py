@@ -221,10 +221,10 @@ class Plan:
         return {id(variable.weight): index for index, variable in enumerate(self.variables) if variable.trainable}
 
 
-def _penalty(variable: Variable) -> tuple[float, float, float, bool]:
+def _penalty(variable: Variable) -> tuple[float, float, float, float]:
     regularizer, constraint = variable.regularizer, variable.constraint
     l1, l2 = (regularizer.l1, regularizer.l2) if regularizer and variable.trainable else (0.0, 0.0)
-    return l1, l2, constraint.limit if constraint else 0.0, bool(regularizer and regularizer.by_rows)
+    return l1, l2, constraint.limit if constraint else 0.0, float(regularizer is not None and regularizer.by_rows)
 
 
 def _lay_kernel(row: t.Int64) -> int:

@@ -346,6 +346,8 @@ class Session:
         self._sums = np.zeros(self._sums.size) if kept_sums is None else kept_sums.copy()
         self._centre(feed)
         self._job[t.MODE] = mode
+        worth = self.plan.network.penalties[:, 3]
+        worth[worth > 0] = feed.worth
 
     def _go(
         self,

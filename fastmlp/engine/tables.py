@@ -84,7 +84,7 @@ class Network(NamedTuple):
     barriers: Int64  # the stages that standardise by the batch, in their order
     extension: Int64  # (1,): the address of what runs all stages but dense ones, or NOWHERE
     variables: Int64  # (variables, VARIABLE_FIELDS)
-    penalties: Float32  # (variables, 4): l1, l2, the constraint's limit, whether to divide by a batch's rows
+    penalties: Float32  # (variables, 4): l1, l2, the constraint's limit, a row's worth where rows divide the penalty
     items: Int64  # (items, ITEM_FIELDS)
     parameters: Float32  # flat: kernels in panels, each followed by its bias; padding zero
 

@@ -1,0 +1,353 @@
+"""What classifier and regressor share: parameters, fitting, and the network's weights as scikit-learn's."""
+
+import copy
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from .. import display, losses, optimizers
+from ..callbacks import History
+from ..engine.feed import Feed
+from ..errors import TrainingDivergedError
+from ..fitting import Callbacks, TrainingData
+from ..hooks import Logs
+from ..inputs import check_finite, floats, surely_finite
+from ..losses import Loss
+from ..model import Sequential, check_deterministic
+from ..optimizers import LBFGS
+from ..rows import Rows, SparseRows, is_sparse
+from ..threads import available_cores, limited
+from .network import dense_layers, draw_weights, make_network
+from .parameters import check_parameters, hidden_layers
+from .training import Iterations, Order, as_a_set, constant_of_poisson, make_optimizer, scale_of
+from .views import Views
+
+Float32 = NDArray[np.float32]
+# rows of a batch where batch_size is "auto", at most
+AUTO_BATCH = 200
+
+
+def iterates(estimator: "BaseMLP") -> bool:
+    """Say whether the solver takes batches, as ``partial_fit`` needs; scikit-learn raises this error too."""
+    if estimator.optimizer is None and estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit needs a solver that takes batches, such as 'adam'; lbfgs takes all rows")
+    return True
+
+
+class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
+    """A multi-layer perceptron as an estimator; see the classes made from it."""
+
+    # parameters that classifier and regressor have in common, for the type checker
+    hidden_layer_sizes: Any
+    activation: Any
+    solver: str
+    batch_size: Any
+    max_iter: int
+    loss: Any
+    shuffle: bool
+    random_state: Any
+    warm_start: bool
+    early_stopping: bool
+    validation_fraction: float
+    alpha: float
+    l1: float
+    dropout: float
+    batch_norm: bool
+    optimizer: Any
+    schedule: Any
+    callbacks: Any
+    n_jobs: int | None
+    n_outputs_: int
+    verbose: Any
+    class_weight: Any = None
+    # whether targets are classes, and the names of losses that are scikit-learn's own
+    _classifies: bool
+    _own: tuple[str, ...]
+
+    def _keep(self, arguments: Mapping[str, Any]) -> None:
+        """Keep the constructor's arguments, unchecked, as scikit-learn wants it."""
+        for name, value in arguments.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
+
+    @abstractmethod
+    def _encode(self, y: NDArray[Any], *, anew: bool, incremental: bool) -> Float32:
+        """Learn about the targets if ``anew``, and return them as the loss takes them (n, columns)."""
+
+    @abstractmethod
+    def _output(self) -> str:
+        """Return scikit-learn's name of the output's activation."""
+
+    @abstractmethod
+    def _own_loss(self) -> Loss:
+        """Return the loss that scikit-learn's name of one stands for."""
+
+    @abstractmethod
+    def _score_of(self, outputs: Float32, targets: NDArray[Any], weights: NDArray[np.float64] | None) -> float:
+        """Return the score of outputs on encoded targets, as ``score`` would."""
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
+        check_parameters(self)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        anew = not hasattr(self, "model_") or not (self.warm_start or incremental)
+        X, y = validate_data(
+            self, X, y, accept_sparse=("csr", "csc"), multi_output=True, dtype=(np.float64, np.float32),
+            y_numeric=not self._classifies, reset=anew,
+        )  # fmt: skip
+        check_finite("X", X.data if is_sparse(X) else X)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        targets = self._encode(y, anew=anew, incremental=incremental)
+        weights = self._weights(sample_weight, y, len(targets))
+        generator = check_random_state(self.random_state)
+        if anew:
+            self._begin(X.shape[1], generator)
+        elif self._views is not None:
+            self._views.push()
+        if anew or not incremental:
+            self._compile()
+        self._train(X, targets, weights, generator, incremental=incremental)
+        if self._views is not None:
+            self._views.pull()
+        return self
+
+    def _weights(self, sample_weight: Any, y: NDArray[Any], rows: int) -> NDArray[np.float64] | None:
+        """The rows' weights, by sample and by class; None where all count alike."""
+        weights: NDArray[np.float64] | None = None
+        if sample_weight is not None:
+            weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+            if weights.shape != (rows,):
+                raise ValueError(f"sample_weight must have the shape ({rows},), got {weights.shape}")
+            if not (weights >= 0).all() or not weights.any():
+                raise ValueError("sample_weight must not be negative, nor zero for all rows")
+        if self.class_weight is not None:
+            from sklearn.utils.class_weight import compute_sample_weight
+
+            by_class = compute_sample_weight(self.class_weight, y)
+            weights = by_class if weights is None else weights * by_class
+        return weights
+
+    def _begin(self, inputs: int, generator: np.random.RandomState) -> None:
+        """Make a network with initial weights, and start all that is counted."""
+        hidden = hidden_layers(self)
+        self.out_activation_ = self._output()
+        self.n_layers_ = len(hidden) + 2
+        self.model_: Sequential = make_network(
+            inputs, hidden, (self.n_outputs_, self.out_activation_), alpha=self.alpha, l1=self.l1,
+            dropout=self.dropout, batch_norm=self.batch_norm,
+            # scikit-learn's generator draws nothing here
+            seed=int(generator.randint(2**31 - 1)) if self.dropout else 0,
+        )  # fmt: skip
+        names = [name for _, name in hidden]
+        draw_weights(self.model_, [*names, names[-1] if names else self.activation], generator)
+        self._views: Views | None = None
+        self.n_iter_ = self.t_ = 0
+        self.loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+        self.validation_loss_curve_: list[float] | None = [] if self.early_stopping else None
+        self.best_validation_score_: float | None = -np.inf if self.early_stopping else None
+        self.best_loss_: float | None = None if self.early_stopping else np.inf
+
+    def _compile(self) -> None:
+        """Give the network its loss, and an optimizer that begins anew."""
+        chosen = make_optimizer(self) if self.optimizer is None else copy.deepcopy(optimizers.get(self.optimizer))
+        loss = self._own_loss() if isinstance(self.loss, str) and self.loss in self._own else losses.get(self.loss)
+        # what is reported differs from what is minimised there
+        metrics = ["mse"] if self.loss == "squared_error" and self.n_outputs_ > 1 else []
+        self.model_.compile(chosen, loss, weighted_metrics=metrics)
+
+    def _train(
+        self,
+        X: Any,
+        targets: Float32,
+        weights: NDArray[np.float64] | None,
+        generator: np.random.RandomState,
+        *,
+        incremental: bool,
+    ) -> None:
+        """Train the network on checked rows."""
+        model, loss = self.model_, self.model_.loss
+        assert loss is not None
+        scale = scale_of(loss, self.loss, self.n_outputs_)
+        validation, score = None, None
+        if self.early_stopping:
+            X, targets, weights, kept = self._split(X, targets, weights, generator)
+            validation = Feed(_rows(kept[0]), kept[1], _constant_weights(kept[2], len(kept[1]), scale), _worth(kept[2]))
+
+            def score() -> float:
+                return self._score_of(model(kept[0]), kept[1], kept[2])
+
+        full = isinstance(model.optimizer, LBFGS)
+        given = len(targets)
+        batch = given if full else self._batch(given)
+        if given == batch <= AUTO_BATCH and not incremental:
+            X, targets, weights = as_a_set(X, targets, weights)
+        rows = len(targets)
+        row_weights = _constant_weights(weights, rows, scale)
+        if full:
+            check_deterministic(model.layers)
+            X = X if is_sparse(X) else floats(X)
+        order = Order(generator if self.shuffle and batch < given else None, row_weights, weights, batch, scale)
+        constants = constant_of_poisson(targets) if self.loss == "poisson" else None
+
+        def reported(logs: Logs, prefix: str) -> float:
+            value = logs[f"{prefix}loss"]
+            if constants is not None and not prefix:
+                shares = row_weights / scale if row_weights.size else 1.0
+                value += float(np.mean(shares * constants))
+            name = f"{prefix}mse"
+            return value - 0.5 * (self.n_outputs_ - 1) * logs[name] if name in logs else value
+
+        iterations = Iterations(self, reported, score, given, single=incremental)
+        called = Callbacks([*_listed(self.callbacks), iterations])
+        self.n_iter_ = 0
+        feed = Feed(_rows(X), targets, row_weights, _worth(weights))
+        data = TrainingData(feed, None, min(batch, rows), -(-rows // batch))
+        try:
+            with limited(_threads(self.n_jobs)):
+                self.history_: History = model._run(
+                    data, validation, called, display.progress(0), shuffle=order,
+                    validation_batch=AUTO_BATCH, validation_freq=1, first=0, last=self.max_iter, verbose=0,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        except TrainingDivergedError as error:
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
+                f"preprocessed; or try a smaller learning_rate_init. ({error})"
+            ) from error
+        else:
+            if not (iterations.finished or self.n_iter_ < self.max_iter):
+                warnings.warn(
+                    f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
+                    ConvergenceWarning, stacklevel=4,
+                )  # fmt: skip
+        if iterations.best_weights is not None:
+            model.set_weights(iterations.best_weights)
+
+    def _split(
+        self, X: Any, targets: Float32, weights: NDArray[np.float64] | None, generator: np.random.RandomState
+    ) -> tuple[Any, Float32, NDArray[np.float64] | None, tuple[Any, Float32, NDArray[np.float64] | None]]:
+        """Take a share of the rows out for validation, the same ones as scikit-learn."""
+        stratify = targets if self._classifies and self.n_outputs_ == 1 else None
+        train, kept = train_test_split(
+            np.arange(len(targets)), random_state=generator, test_size=self.validation_fraction, stratify=stratify
+        )
+        if len(kept) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        parts = [(X[rows], targets[rows], None if weights is None else weights[rows]) for rows in (train, kept)]
+        return *parts[0], parts[1]
+
+    def _batch(self, rows: int) -> int:
+        """Rows of a batch."""
+        if isinstance(self.batch_size, str):
+            return min(AUTO_BATCH, rows)
+        if self.batch_size > rows:
+            warnings.warn(
+                f"batch_size={self.batch_size} is more than the {rows} rows to train on, which make one batch",
+                stacklevel=5,
+            )
+        return min(int(self.batch_size), rows)
+
+    def _outputs(self, X: Any) -> Float32:
+        """The network's outputs (n, N) for data that are checked here."""
+        try:
+            model = self.model_
+        except AttributeError:
+            check_is_fitted(self)
+            raise
+        plain = (
+            type(X) is np.ndarray and X.ndim == 2 and len(X) and X.dtype.kind == "f"
+            and X.shape[1] == self.n_features_in_ and not hasattr(self, "feature_names_in_") and surely_finite(X)
+        )  # fmt: skip
+        if not plain:
+            X = validate_data(self, X, accept_sparse=("csr", "csc"), dtype=(np.float64, np.float32), reset=False)
+        if self._views is not None:
+            self._views.push()
+        # checks that the numbers are finite
+        return model(X)
+
+    def _shown(self) -> Views:
+        """The weights as the user may write to them, as they are now."""
+        if self._views is None:
+            self._views = Views(dense_layers(self.model_))
+        else:
+            self._views.push()
+            self._views.pull()
+        return self._views
+
+    @property
+    def coefs_(self) -> list[Float32]:
+        """The kernels (inputs, outputs) of each layer; what is written to them counts."""
+        return self._shown().coefs
+
+    @coefs_.setter
+    def coefs_(self, arrays: Any) -> None:
+        self._shown().coefs[:] = [np.array(array, np.float32) for array in arrays]
+        self._shown()
+
+    @property
+    def intercepts_(self) -> list[Float32]:
+        """The biases (outputs,) of each layer; what is written to them counts."""
+        return self._shown().intercepts
+
+    @intercepts_.setter
+    def intercepts_(self, arrays: Any) -> None:
+        self._shown().intercepts[:] = [np.array(array, np.float32) for array in arrays]
+        self._shown()
+
+    def __getstate__(self) -> dict[str, Any]:
+        if getattr(self, "_views", None) is not None:
+            self._views.push()  # type: ignore[union-attr]
+        state: dict[str, Any] = dict(super().__getstate__())
+        if "_views" in state:
+            state["_views"] = None
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _rows(X: Any) -> Rows:
+    return SparseRows(X) if is_sparse(X) else X
+
+
+def _constant_weights(weights: NDArray[np.float64] | None, rows: int, scale: float) -> Float32:
+    """The weights of rows that make one batch; none where all would be 1."""
+    if weights is None:
+        return np.empty(0, np.float32) if scale == 1 else np.full(rows, scale, np.float32)
+    total = float(weights.sum())
+    return np.asarray(scale * weights * (rows / total if total else 0.0), np.float32)
+
+
+def _worth(weights: NDArray[np.float64] | None) -> float:
+    """How many rows one counts for."""
+    return 1.0 if weights is None else float(weights.mean())
+
+
+def _listed(callbacks: Any) -> list[Any]:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+
+
+def _threads(n_jobs: int | None) -> int | None:
+    """The number of threads that ``n_jobs`` stands for, as joblib counts; None is the library's default."""
+    if n_jobs is None or n_jobs > 0:
+        return n_jobs
+    return max(1, available_cores() + 1 + n_jobs)
