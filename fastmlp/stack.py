@@ -51,8 +51,15 @@ class Stack:
         # two threads may see the first data at once
         self._building = threading.RLock()
         self._generator = np.random.default_rng(self.seed)
-        for layer in layers or ():
-            self.add(layer)
+        try:
+            for layer in layers or ():
+                self._put(layer)
+            # once for all of them
+            self._build_rows()
+        except Exception:
+            for layer in self._layers:
+                layer.taken = False
+            raise
 
     def __repr__(self) -> str:
         return f"Sequential({self._layers!r}, name={self.name!r})"
@@ -77,6 +84,20 @@ class Stack:
         ValueError
             For an input that is not first, a name that is taken, or a layer that is in use.
         """
+        names = {each: each.name for each in nested([layer])} if isinstance(layer, Layer) else {}
+        self._put(layer)
+        try:
+            self._build_rows()
+        except Exception:
+            # such as an initializer's; the stack is as it was
+            self._layers.pop().taken = False
+            for each, name in names.items():
+                each.name = name
+            self._build_rows()
+            raise
+
+    def _put(self, layer: Input | Layer) -> None:
+        """Put a layer on top, which is not built yet; raises as :meth:`add`."""
         if isinstance(layer, Input):
             if self._layers or self._inputs is not None:
                 raise ValueError("Input must be the first element of a model, and there can be only one")
@@ -86,23 +107,12 @@ class Stack:
             raise TypeError(f"layers must be Input or a layer such as Dense, got {layer!r}")
         if layer.taken:
             raise ValueError(f"layer {layer.name!r} already belongs to a model; make a new one for this model")
-        given = [(each, each.name) for each in nested([layer])]
         if self._inputs is not None:
             layer.check_inputs(self._output_shape(self._inputs))
         give_names(layer, {other.name for other in nested(self._layers)})
         self._detach()
         self._layers.append(layer)
         layer.taken = True
-        try:
-            self._build_rows()
-        except Exception:
-            # such as an initializer's; the stack is as it was
-            self._layers.pop()
-            layer.taken = False
-            for each, name in given:
-                each.name = name
-            self._build_rows()
-            raise
 
     def pop(self) -> Layer:
         """Take the top layer off and return it, with its weights.

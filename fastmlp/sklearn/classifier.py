@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from ..losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy, get
 from .estimator import BaseMLP, Float32, iterates
@@ -181,16 +181,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def _learn_classes(self, y: Any, classes: Any) -> None:
         """Take the labels from targets, or those given for all targets to come."""
-        check_classification_targets(y)
         kind = type_of_target(y)
+        if kind not in ("binary", "multiclass", "multilabel-indicator"):
+            check_classification_targets(y)
         if kind == "multiclass-multioutput":
             raise ValueError("Multioutput target data is not supported: y must be one column, or labels of 0 and 1")
         self._multilabel = kind.startswith("multilabel")
-        self.classes_ = np.arange(y.shape[1]) if self._multilabel else unique_labels(classes)
+        self.classes_ = np.arange(y.shape[1]) if self._multilabel else np.unique(classes)
 
     def _check_classes(self, y: NDArray[Any], *, incremental: bool) -> None:
         """Raise ValueError for labels that a network cannot go on with."""
-        found = unique_labels(y)
+        found = np.unique(y)
         if not incremental and set(found) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
@@ -262,7 +263,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             if classes is None and not several:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             self._learn_classes(np.asarray(y) if several else y, classes)
-        elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
+        elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
             )
