@@ -13,7 +13,7 @@ from .engine.trace import LayerOutputs, trace
 from .fitting import class_weights
 from .gradient_check import GradientCheck
 from .gradients import Gradients, by_layer
-from .inputs import as_rows, check_x
+from .inputs import as_rows, check_x, floats
 
 if TYPE_CHECKING:
     from .model import Sequential
@@ -55,7 +55,7 @@ class Inspection:
         session = model._ready()
         with session.turns.alone(), session.aside():
             model._set_objective(session, loss)
-            logs, flat = session.gradients(Feed(features, targets, weights))
+            logs, flat = session.gradients(Feed(floats(features), targets, weights))
         return by_layer(session.plan, model._layers, logs["loss"], flat)
 
     def check_gradients(self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> GradientCheck:
@@ -88,9 +88,7 @@ class Inspection:
         found = self.gradients(x, y, sample_weight, class_weight)
         _, loss = model._compiled()
         features, targets, weights = model._checked(x, y, sample_weight, loss, "compute gradients of")
-        feed = Feed(
-            np.ascontiguousarray(features, np.float32), targets, class_weights(class_weight, targets, weights, loss)
-        )
+        feed = Feed(floats(features), targets, class_weights(class_weight, targets, weights, loss))
         session = model._ready()
         # the model's own weights stay where they are
         with session.turns.reading() as network:

@@ -33,7 +33,7 @@ from .layers import (
     Layer,
 )  # fmt: skip
 from .layers.base import nested
-from .rows import Rows
+from .rows import Rows, SparseRows
 from .saving.model import Saving
 from .stack import Stack
 
@@ -364,8 +364,8 @@ class Sequential(Stack, Inspection, Saving):
                     f"batch_size must be None or at least the {len(features)} rows to train on with LBFGS, which takes "
                     f"all rows at once, got {batch_size}"
                 )
-            # converted once instead of by each iteration
-            asked, features = len(features), floats(features)
+            # converted once instead of by each iteration, but for sparse rows
+            asked, features = len(features), features if isinstance(features, SparseRows) else floats(features)
         steps = _limited("steps_per_epoch", steps_per_epoch, len(features), min(asked, len(features)))
         return TrainingData(Feed(features, targets, weights), validation, asked, steps)
 

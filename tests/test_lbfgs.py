@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import fastmlp
 from fastmlp import Dense, Input, Sequential, callbacks, load_model, optimizers, regularizers
@@ -383,6 +384,21 @@ def test_batches_are_refused():
     with pytest.raises(AttributeError, match="a line search finds the length"):
         model.fit(x, y, verbose=0, callbacks=[rate])
     model.fit(x, y, batch_size=1000, verbose=0)
+
+
+@pytest.mark.parametrize("penalty", [None, "l2", regularizers.L1L2(0.01, 0.02, by_rows=True)])
+def test_sparse_rows_become_dense_by_the_block(penalty, monkeypatch):
+    x, y = problem()
+    x[np.abs(x) < 0.5] = 0
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(x))
+    dense = network(kernel_regularizer=penalty, metrics=["r2"])
+    expected = dense.fit(x, y, epochs=6, verbose=0, sample_weight=weights)
+    # blocks of 13 rows
+    monkeypatch.setattr("fastmlp.engine.feed.BLOCK_FLOATS", 13 * 4)
+    model = network(kernel_regularizer=penalty, metrics=["r2"])
+    history = model.fit(scipy.sparse.csr_array(x), y, epochs=6, verbose=0, sample_weight=weights)
+    for name, values in expected.history.items():
+        np.testing.assert_allclose(history.history[name], values, rtol=2e-5)
 
 
 # --- trainings that go on ---------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """How rows reach the compiled loops: C-contiguous float32 as it is, everything else converted by the block."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,13 @@ class Feed:
     def part(self, first: int, last: int) -> "Feed":
         """Return a feed of the rows from ``first`` to ``last``."""
         return Feed(self.x[first:last], self.y[first:last], self.weights[first:last], self.worth)
+
+    def blocks(self) -> "Iterator[Feed]":
+        """Yield feeds of the rows that are converted at a time, with penalties as for all rows together."""
+        for first in range(0, self.rows, self.block):
+            part = self.part(first, first + self.block)
+            part.worth = self.worth * self.rows / part.rows
+            yield part
 
     def data(self, order: NDArray[np.int64], first: int, last: int) -> tuple[Data, int]:
         """Return the rows ``first`` to ``last`` of an order, and what to subtract from a row's number.

@@ -346,6 +346,10 @@ class Session:
         self._sums = np.zeros(self._sums.size) if kept_sums is None else kept_sums.copy()
         self._centre(feed)
         self._job[t.MODE] = mode
+        self._value_rows(feed)
+
+    def _value_rows(self, feed: Feed) -> None:
+        """Say what a row counts for, where penalties are divided by rows."""
         worth = self.plan.network.penalties[:, 3]
         worth[worth > 0] = feed.worth
 
@@ -535,16 +539,27 @@ class Session:
         """Return the loss (with penalties) and the metrics of all rows as one batch, and the loss' gradients.
 
         The gradients, which are not clipped, lie as the parameters do. Nothing is changed, and a loss that is not
-        finite is no error here.
+        finite is no error here. Rows that have to be converted are so by the block; then no stage may depend on all
+        rows of a batch.
         """
+        size = self.plan.network.parameters.size
+        blocks = [feed] if feed.direct else list(feed.blocks())
         with self.aside():
-            size = self.plan.network.parameters.size
             self._update = no_update(len(self.plan.network.items))
             # whole gradients are what clipping by a norm begins with
             self._job[t.CLIPS] = t.BY_NORM
             self._begin(feed, t.GRADIENTS)
-            self._go(feed, feed.rows)
-            return self.results(), self._update.gradients[self._update.gradients.size - size :]
+            total: t.Float32 = NOTHING
+            for block in blocks:
+                self._value_rows(block)
+                self._go(block, block.rows)
+                gradients = self._update.gradients[self._update.gradients.size - size :]
+                if len(blocks) == 1:
+                    total = gradients
+                else:
+                    share = gradients * np.float32(block.rows / feed.rows)
+                    total = total + share if total.size else share
+            return self.results(), total
 
     def evaluate(self, feed: Feed, batch_size: int, *, watch: Watch | None = None) -> dict[str, float]:
         """Return the loss (with penalties) and the metrics over every row."""
