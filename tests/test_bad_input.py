@@ -241,6 +241,20 @@ def test_bad_shuffle(value):
     refuses(network(), TypeError, f"shuffle must be True or False|{value!r}", lambda m: m.fit(X, Y, shuffle=value))
 
 
+@pytest.mark.parametrize(
+    ("order", "error", "text"),
+    [
+        (lambda rows: np.arange(rows - 1), ValueError, "shuffle must return"),
+        (lambda rows: np.arange(rows) - 1, ValueError, "shuffle must return indices from 0"),
+        (lambda rows: np.arange(rows) + 1, ValueError, "shuffle must return indices from 0"),
+        (lambda rows: np.arange(rows) * 1.0, ValueError, "dtype float64"),
+        (lambda rows: None, TypeError, "the order that shuffle returns"),
+    ],
+)
+def test_an_order_that_is_none(order, error, text):
+    refuses(network(), error, text, lambda model: model.fit(X, Y, shuffle=order, verbose=0))
+
+
 @pytest.mark.parametrize("value", ["0.1", None, [0.1]])
 def test_a_validation_split_that_is_no_number(value):
     model = network()

@@ -258,6 +258,16 @@ def test_hooks_of_batches_and_stopping():
 
 
 @pytest.mark.jit_only
+def test_evaluations_of_the_loss_are_limited():
+    x, y = problem()
+    model = network(optimizers.LBFGS(maxfun=7))
+    history = model.fit(x, y, epochs=100, verbose=0)
+    assert model.optimizer.status == "the loss was computed maxfun = 7 times"
+    assert 2 < len(history.epoch) < 8
+    # each fit counts anew
+    assert len(model.fit(x, y, epochs=100, verbose=0).epoch) > 1
+
+
 def test_training_ends_by_itself_and_says_why():
     x, y = problem()
     model = network(optimizers.LBFGS(gtol=0.05))

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fastmlp import regularizers
+from fastmlp import Dense, Input, Sequential, regularizers
 from fastmlp.regularizers import L1, L1L2, L2
 
 WEIGHTS = np.array([[1.0, -2.0], [0.5, 0.0]], np.float32)
@@ -56,3 +56,36 @@ def test_factors_are_checked_and_fixed(kind):
     name = next(iter(kind().get_config()))
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(kind(), name, 1.0)
+
+
+def test_penalties_by_rows_are_those_of_a_batch_divided_by_its_rows():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(13, 3)).astype(np.float32), rng.normal(size=(13, 2)).astype(np.float32)
+
+    def network(l1, l2, **options):
+        layer = Dense(2, kernel_regularizer=L1L2(l1, l2, **options), bias_regularizer=L2(0.3))
+        model = Sequential([Input((3,)), layer], seed=0)
+        model.compile("sgd", "mse")
+        return model
+
+    divided, per_batch = network(0.7, 1.3, by_rows=True), network(0.7 / 5, 1.3 / 5)
+    last = network(0.7 / 3, 1.3 / 3)
+    history = divided.fit(x, y, 5, shuffle=False, verbose=0)
+    losses = [per_batch.train_on_batch(x[:5], y[:5]), per_batch.train_on_batch(x[5:10], y[5:10])]
+    last.set_weights(per_batch.get_weights())
+    losses.append(last.train_on_batch(x[10:], y[10:]))
+    for weight, expected in zip(divided.get_weights(), last.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, expected, rtol=1e-6)
+    assert history.history["loss"][0] == pytest.approx(np.average(losses, weights=[5, 5, 3]), rel=1e-6)
+    # an evaluation is one batch
+    whole = network(0.7 / 13, 1.3 / 13)
+    whole.set_weights(divided.get_weights())
+    assert divided.evaluate(x, y) == pytest.approx(whole.evaluate(x, y), rel=1e-6)
+    assert divided.gradients(x, y).loss == pytest.approx(whole.gradients(x, y).loss, rel=1e-6)
+    again = Sequential.from_config(divided.get_config())
+    assert again.layers[0].kernel_regularizer == L1L2(0.7, 1.3, by_rows=True)
+
+
+def test_by_rows_is_a_flag():
+    with pytest.raises(TypeError, match="by_rows must be True or False, got 2"):
+        L1L2(by_rows=2)

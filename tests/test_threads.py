@@ -235,3 +235,17 @@ def test_a_child_of_a_process_that_compiles_can_compile():
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK_WHILE_COMPILING]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.stdout.strip() == "0", done.stderr
+
+
+def test_a_limit_is_of_the_thread_that_has_it():
+    fastmlp.set_num_threads(3)
+    found = []
+    with threads.limited(7):
+        assert fastmlp.get_num_threads() == 7
+        with threads.limited(None):
+            assert fastmlp.get_num_threads() == 7
+        other = threading.Thread(target=lambda: found.append(fastmlp.get_num_threads()))
+        other.start()
+        other.join()
+    assert found == [3]
+    assert fastmlp.get_num_threads() == 3

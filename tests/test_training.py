@@ -315,6 +315,30 @@ def test_rows_of_weight_zero_do_not_matter():
     assert_same_bits(*results)
 
 
+def test_a_function_gives_the_order_of_rows():
+    x, y, weights = problem()
+    rng = np.random.default_rng(0)
+    # rows may come often, or not at all
+    orders = [rng.permutation(ROWS), rng.integers(0, ROWS, ROWS).astype(np.uint8)]
+    called, expected = network(), network()
+    for model in (called, expected):
+        model.compile(optimizer="adam", loss="mse")
+    calls = []
+
+    def order(rows):
+        calls.append(rows)
+        return orders[len(calls) - 1]
+
+    history = called.fit(x, y, BATCH, 2, verbose=0, sample_weight=weights, shuffle=order)
+    assert calls == [ROWS, ROWS]
+    for number, rows in enumerate(orders):
+        loss = expected.fit(x[rows], y[rows], BATCH, verbose=0, sample_weight=weights[rows], shuffle=False).history[
+            "loss"
+        ]
+        assert loss == history.history["loss"][number : number + 1]
+    assert_same_bits(called.get_weights(), expected.get_weights())
+
+
 # --- one compilation --------------------------------------------------------------------------------------
 
 
