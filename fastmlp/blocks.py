@@ -40,6 +40,8 @@ def refuse(method: str, **arguments: object) -> None:
         "batch_size": "each block is a batch",
         "validation_batch_size": "each block is a batch",
         "validation_split": "give validation_data",
+        "rows": "blocks are of rows already",
+        "validation_rows": "give validation_data",
     }
     for name, value in arguments.items():
         unset = value is None or (name == "validation_split" and not value)

@@ -178,13 +178,13 @@ class Run:
         """What happens between compiled calls; True ends the epoch."""
         assert self.steps is not None
         self.progress.update(rows, self.session.results())
-        if not self.by_batch:
-            return False
         step = -(-rows // self.batch)
-        self.callbacks.call("on_train_batch_end", step - 1, self.session.results())
+        if self.by_batch:
+            self.callbacks.call("on_train_batch_end", step - 1, self.session.results())
         if self.model.stop_training:
+            # another thread may say so too
             return True
-        if step < self.steps:
+        if self.by_batch and step < self.steps:
             self.callbacks.call("on_train_batch_begin", step, None)
         return False
 

@@ -81,7 +81,7 @@ def check_finite(name: str, array: NDArray[Any], advice: str = "remove or impute
 
 def check_x(x: Any, shape: tuple[int, ...] | None) -> Rows:
     """Return the samples as an array of real finite numbers; ``shape`` is that of one, if it is known."""
-    array: Rows = SparseRows(x) if is_sparse(x) else check_array("x", x)
+    array: Rows = x if isinstance(x, SparseRows) else SparseRows(x) if is_sparse(x) else check_array("x", x)
     if array.shape == (0,):
         raise ValueError("x must have the shape (rows, features), got nothing: it is empty")
     wanted = "(rows, features)" if shape is None or len(shape) == 1 else f"(rows, {', '.join(map(str, shape))})"
@@ -143,15 +143,20 @@ def check_sample_weight(weights: Any, rows: int) -> NDArray[np.float32]:
     return floats(array).reshape(rows)
 
 
-def check_order(order: Any, rows: int) -> NDArray[np.int64]:
-    """Return the order of an epoch, which a function of the user's has made, as int64 (rows,)."""
-    array = check_array("the order that shuffle returns", order)
-    if array.dtype.kind not in "iu" or array.shape != (rows,):
-        raise ValueError(
-            f"shuffle must return {rows} indices of rows, got dtype {array.dtype} and the shape {array.shape}"
-        )
+def check_indices(name: str, indices: Any, rows: int, count: int | None = None) -> NDArray[np.int64]:
+    """Return numbers of rows, of which there are so many, as int64 (count,); at least one where the count is free.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For anything else.
+    """
+    array = check_array(name, indices)
+    if array.dtype.kind not in "iu" or array.ndim != 1 or array.size != (array.size or 1 if count is None else count):
+        wanted = "a list of" if count is None else f"{count}"
+        raise ValueError(f"{name} must be {wanted} indices, got dtype {array.dtype} and the shape {array.shape}")
     if not (array.min() >= 0 and array.max() < rows):
-        raise ValueError(f"shuffle must return indices from 0 to {rows - 1}, got {array.min()} to {array.max()}")
+        raise ValueError(f"{name} must be indices from 0 to {rows - 1}, got {array.min()} to {array.max()}")
     return np.ascontiguousarray(array, np.int64)
 
 

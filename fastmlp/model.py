@@ -23,7 +23,7 @@ from .fitting import (
     class_weights,
 )  # fmt: skip
 from .history import History
-from .inputs import as_rows, check_sample_weight, check_x, check_y, floats
+from .inputs import as_rows, check_indices, check_sample_weight, check_x, check_y, floats
 from .inspection import Inspection
 from .layers import (
     BatchNormalization,
@@ -167,6 +167,9 @@ class Sequential(Stack, Inspection, Saving):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
+        *,
+        rows: Any = None,
+        validation_rows: Any = None,
     ) -> History:
         """Train the model.
 
@@ -213,6 +216,11 @@ class Sequential(Stack, Inspection, Saving):
             Rows at a time in validation, ``batch_size`` by default.
         validation_freq : int
             Validation takes place every so many epochs.
+        rows : array_like of int (n,), optional
+            Train on these rows of ``x`` and ``y`` alone, in this order where they are not shuffled; some may come
+            often. No data are copied.
+        validation_rows : array_like of int (n,), optional
+            Validate on these rows of ``x`` and ``y``, as on ``validation_data``.
 
         Returns
         -------
@@ -257,7 +265,8 @@ class Sequential(Stack, Inspection, Saving):
             validation_steps = check_count("validation_steps", validation_steps)
         if are_blocks(x):
             refuse(
-                "fit", y=y, sample_weight=sample_weight, batch_size=batch_size, validation_split=validation_split
+                "fit", y=y, sample_weight=sample_weight, batch_size=batch_size, validation_split=validation_split,
+                rows=rows, validation_rows=validation_rows,
             )  # fmt: skip
             if isinstance(optimizer, optimizers.LBFGS):
                 raise ValueError("LBFGS takes all rows at once, as arrays; blocks need an optimizer such as 'adam'")
@@ -269,8 +278,12 @@ class Sequential(Stack, Inspection, Saving):
             blocks = self._blocks("x", x, steps_per_epoch, loss, "train on", class_weight)
             given = TrainingData(blocks, None, None, blocks.length)
         else:
+            if validation_rows is not None and validation_data is not None:
+                raise ValueError("validation_data and validation_rows must not both be given")
             split = 0.0 if validation_data is not None else float(validation_split)
-            given = self._rows_to_fit(x, y, sample_weight, class_weight, batch_size, split, steps_per_epoch)
+            given = self._rows_to_fit(
+                x, y, sample_weight, class_weight, batch_size, split, steps_per_epoch, rows, validation_rows
+            )
         validation: Feed | Blocks | None = given.validation
         validated = validation_batch_size or given.batch_size or DEFAULT_BATCH
         if validation_data is not None:
@@ -339,35 +352,43 @@ class Sequential(Stack, Inspection, Saving):
         batch_size: int | str | None,
         validation_split: float,
         steps_per_epoch: int | None,
+        rows: Any,
+        validation_rows: Any,
     ) -> TrainingData:
         """The arrays of ``fit``, checked and split."""
         optimizer, loss = self._compiled()
         if y is None:
             missing_targets(x)
         features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
+        if isinstance(optimizer, optimizers.LBFGS) and not isinstance(features, SparseRows):
+            # converted once instead of by each iteration
+            features = floats(features)
+        chosen = None if rows is None else check_indices("rows", rows, len(features))
+        training = Feed(features, targets, class_weights(class_weight, targets, weights, loss), chosen=chosen)
         validation: Feed | None = None
-        if validation_split:
-            kept = int(len(features) * (1 - validation_split))
-            if kept in (0, len(features)):
+        if validation_rows is not None:
+            kept_out = check_indices("validation_rows", validation_rows, len(features))
+            validation = Feed(features, targets, weights, chosen=kept_out)
+        elif validation_split:
+            kept = int(training.rows * (1 - validation_split))
+            if kept in (0, training.rows):
                 raise ValueError(
-                    f"validation_split={validation_split} leaves {kept} of {len(features)} rows for training and "
-                    f"{len(features) - kept} for validation; both need at least one"
+                    f"validation_split={validation_split} leaves {kept} of {training.rows} rows for training and "
+                    f"{training.rows - kept} for validation; both need at least one"
                 )
-            validation = Feed(features[kept:], targets[kept:], weights[kept:])
-            features, targets, weights = features[:kept], targets[:kept], weights[:kept]
-        weights = class_weights(class_weight, targets, weights, loss)
-        asked = chosen_batch(batch_size, len(features))
+            validation = Feed(features, targets, weights, chosen=chosen).part(kept, training.rows)
+            training = training.part(0, kept)
+        asked = chosen_batch(batch_size, training.rows)
         if isinstance(optimizer, optimizers.LBFGS):
             check_deterministic(self._layers)
-            if batch_size is not None and asked < len(features):
+            if batch_size is not None and asked < training.rows:
                 raise ValueError(
-                    f"batch_size must be None or at least the {len(features)} rows to train on with LBFGS, which takes "
+                    f"batch_size must be None or at least the {training.rows} rows to train on with LBFGS, which takes "
                     f"all rows at once, got {batch_size}"
                 )
-            # converted once instead of by each iteration, but for sparse rows
-            asked, features = len(features), features if isinstance(features, SparseRows) else floats(features)
-        steps = _limited("steps_per_epoch", steps_per_epoch, len(features), min(asked, len(features)))
-        return TrainingData(Feed(features, targets, weights), validation, asked, steps)
+            asked = training.rows
+        steps = _limited("steps_per_epoch", steps_per_epoch, training.rows, min(asked, training.rows))
+        return TrainingData(training, validation, asked, steps)
 
     def train_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False

@@ -244,9 +244,9 @@ def test_bad_shuffle(value):
 @pytest.mark.parametrize(
     ("order", "error", "text"),
     [
-        (lambda rows: np.arange(rows - 1), ValueError, "shuffle must return"),
-        (lambda rows: np.arange(rows) - 1, ValueError, "shuffle must return indices from 0"),
-        (lambda rows: np.arange(rows) + 1, ValueError, "shuffle must return indices from 0"),
+        (lambda rows: np.arange(rows - 1), ValueError, "the order that shuffle returns must be"),
+        (lambda rows: np.arange(rows) - 1, ValueError, "shuffle returns must be indices from 0"),
+        (lambda rows: np.arange(rows) + 1, ValueError, "shuffle returns must be indices from 0"),
         (lambda rows: np.arange(rows) * 1.0, ValueError, "dtype float64"),
         (lambda rows: None, TypeError, "the order that shuffle returns"),
     ],

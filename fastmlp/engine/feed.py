@@ -36,12 +36,21 @@ class Feed:
         Sample weights.
     worth : float
         How many rows one counts for where penalties are divided by rows.
+    chosen : int64 array, optional
+        The rows that there are, of which some may come often; by default all.
     """
 
-    def __init__(self, x: Rows, y: NDArray[np.float32], weights: NDArray[np.float32], worth: float = 1.0) -> None:
-        self.x, self.worth = x, worth
+    def __init__(
+        self,
+        x: Rows,
+        y: NDArray[np.float32],
+        weights: NDArray[np.float32],
+        worth: float = 1.0,
+        chosen: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.x, self.worth, self.chosen = x, worth, chosen
         self.y, self.weights = read_only(y), read_only(weights)
-        self.rows = len(x)
+        self.rows = len(x) if chosen is None else len(chosen)
         self.columns = y.shape[1]
         # np.dtype equality is of the byte order too
         self.direct = isinstance(x, np.ndarray) and x.dtype == FLOAT32 and x.flags.c_contiguous and x.flags.aligned
@@ -55,12 +64,23 @@ class Feed:
     def centre(self, *, weighted: bool) -> NDArray[np.float64]:
         """Return the mean of each column of the targets, by the rows' weights if ``weighted``."""
         if weighted not in self._centres:
-            self._centres[weighted] = centre(self.y, self.weights if weighted else self.weights[:0])
+            targets, weights = self.y, self.weights if weighted else self.weights[:0]
+            if self.chosen is not None:
+                targets, weights = targets[self.chosen], weights[self.chosen] if weights.size else weights
+            self._centres[weighted] = centre(targets, weights)
         return self._centres[weighted]
 
     def part(self, first: int, last: int) -> "Feed":
         """Return a feed of the rows from ``first`` to ``last``."""
+        if self.chosen is not None:
+            return Feed(self.x, self.y, self.weights, self.worth, self.chosen[first:last])
         return Feed(self.x[first:last], self.y[first:last], self.weights[first:last], self.worth)
+
+    def ordered(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers in ``x`` of rows in an order; an empty one is the rows' own."""
+        if self.chosen is None:
+            return order
+        return self.chosen[order] if order.size else self.chosen
 
     def blocks(self) -> "Iterator[Feed]":
         """Yield feeds of the rows that are converted at a time, with penalties as for all rows together."""
@@ -72,7 +92,7 @@ class Feed:
     def data(self, order: NDArray[np.int64], first: int, last: int) -> tuple[Data, int]:
         """Return the rows ``first`` to ``last`` of an order, and what to subtract from a row's number.
 
-        An empty ``order`` is the data's own; after a conversion the rows stand in their order already.
+        An empty ``order`` is that of ``x``; after a conversion the rows stand in their order already.
         """
         if self._whole is not None:
             return (self._whole if order is NO_ORDER else self._whole._replace(order=order)), 0

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs import check_order, surely_finite
+from ..inputs import check_indices, surely_finite
 from ..kernels.callback import Callback
 from ..kernels.jit import JIT_DISABLED, machine_code
 from ..kernels.random import shuffle
@@ -365,7 +365,7 @@ class Session:
         first_step: int = 0,
     ) -> None:
         """Go on with a run, with these rows; a loss that is not finite ends it."""
-        job = self._job
+        job, order = self._job, feed.ordered(order)
         training = bool(job[t.MODE] != t.EVALUATE)
         cut, size, flops, pace = self._size(batch_size, training=training)
         steps = -(-feed.rows // size)
@@ -476,7 +476,7 @@ class Session:
         """
         order = NO_ORDER
         if callable(shuffled):
-            order = check_order(shuffled(feed.rows), feed.rows)
+            order = check_indices("the order that shuffle returns", shuffled(feed.rows), feed.rows, feed.rows)
         elif shuffled:
             order = np.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
