@@ -251,18 +251,33 @@ def test_gaussian_noise_statistics():
     np.testing.assert_allclose(variance, deviation**2, rtol=6 * np.sqrt(2 / rows))
 
 
-def test_normal_quantiles():
-    from fastmlp.kernels.noise import normal
+def test_normal_pairs():
+    from math import cos, erf, log, pi, sin, sqrt
 
-    words = np.array([0, 1, 2**30, 2**31 - 1, 2**31, 2**31 + 5, 2**32 - 1, 3 * 2**30, 123456789], np.uint64)
-    signed = words.astype(np.uint32).view(np.int32).astype(np.float64)
-    from math import erf
+    from fastmlp.kernels.noise import gaussian_row, normal_pair, random_words
 
-    for word, x in zip(words, (signed + 0.5) / 2**31, strict=True):
-        z = float(normal(np.uint32(word)))
-        assert np.isfinite(z)
-        # where float32 cannot hold x, its tail is off by up to a rounding of 1
-        assert erf(z / np.sqrt(2)) == pytest.approx(x, abs=2e-7)
+    ends = [0, 1, 2, 3, 2**30, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 2, 2**32 - 1, 123456789]
+    for first in ends:
+        for second in ends:
+            one, other = normal_pair(np.uint32(first), np.uint32(second))
+            distance = sqrt(-2 * log(((first >> 1) + 0.5) / 2**31))
+            angle = pi * (second - 2**32 * (second >= 2**31)) / 2**32
+            # near 1, float32 holds u to within 3e-8
+            assert one == pytest.approx(distance * sin(angle), rel=1e-6, abs=4e-4)
+            assert other == pytest.approx(distance * cos(angle) * (1 - 2 * (first % 2)), rel=1e-6, abs=4e-4)
+
+    rows, units = 500, 400
+    noise = np.zeros((rows, units), np.float32)
+    words = np.zeros(units, np.uint32)
+    for row in range(rows):
+        random_words(words, units, np.uint64(3), 1, 0, row)
+        gaussian_row(noise[row], words, np.float32(1))
+    ordered = np.sort(noise.ravel())
+    exact = np.array([0.5 + 0.5 * erf(z / sqrt(2)) for z in ordered.tolist()])
+    # Kolmogorov's and Smirnov's distance: above this with a probability of 1e-4
+    assert np.abs(exact - (np.arange(exact.size) + 0.5) / exact.size).max() < 2.23 / sqrt(exact.size)
+    assert np.abs(np.corrcoef(noise[:, : units // 2].ravel(), noise[:, units // 2 :].ravel())[0, 1]) < 0.013
+    assert np.abs(ordered**4).mean() == pytest.approx(3, rel=0.03)
 
 
 def test_flatten_and_images():

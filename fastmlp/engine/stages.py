@@ -157,7 +157,9 @@ def stage_noise(
         if stage[NOISE] == DROPOUT:
             dropout_row(values, slopes[at : at + units], own, amount)
         else:
-            gaussian_row(values, own, amount)
+            # the numbers come in pairs: where the columns are odd, the last one falls into padding, which stays 0
+            gaussian_row(activations[at : at + units + units % 2], own, amount)
+            activations[at + units : at + units + units % 2] = 0
 
 
 @kernel
