@@ -162,7 +162,9 @@ def test_the_same_bits_for_any_number_of_threads(name, monkeypatch):
         monkeypatch.setattr(Pace, "threads", lambda self, team: team)
         model, _ = pair(name, optimizers.Adam(0.01))
         model.add(layers.Dropout(0.3))
-        model.add(Dense(2))
+        model.add(Dense(41, kernel_constraint="max_norm"))
+        model.add(layers.GaussianNoise(0.2))
+        model.add(Dense(2, kernel_constraint="unit_norm"))
         model.compile("adam", "mse")
         x, y = data(700)
         model.fit(x, y[:, :2], batch_size=300, epochs=2, verbose=0)
@@ -338,17 +340,21 @@ def test_constraints(units):
         assert holds(model.get_weights()[0]), name
 
 
-def test_a_constraint_is_kerass_formula():
-    x, y = data(32)
-    twin_model = Sequential([Input(shape=(K,)), Dense(N)], seed=0)
-    model = Sequential([Input(shape=(K,)), Dense(N, kernel_constraint=fastmlp.constraints.MaxNorm(0.5))], seed=0)
+@pytest.mark.parametrize(("inputs", "units"), [(7, 5), (7, 40), (66, 1), (66, 3), (66, 33)])
+@pytest.mark.parametrize("name", ["max_norm", "unit_norm"])
+def test_a_constraint_is_kerass_formula(name, inputs, units):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 1, (32, inputs)), rng.normal(0, 1, (32, units))
+    constraint = {"max_norm": fastmlp.constraints.MaxNorm(0.5), "unit_norm": "unit_norm"}[name]
+    twin_model = Sequential([Input(shape=(inputs,)), Dense(units)], seed=0)
+    model = Sequential([Input(shape=(inputs,)), Dense(units, kernel_constraint=constraint)], seed=0)
     for each in (twin_model, model):
         each.compile(optimizers.SGD(0.1), "mse")
         each.fit(x, y, batch_size=32, epochs=1, verbose=0)
     w = d(twin_model.get_weights()[0])
     norms = np.linalg.norm(w, axis=0)
-    expected = w * np.clip(norms, 0, 0.5) / (1e-7 + norms)
-    np.testing.assert_allclose(model.get_weights()[0], expected, rtol=1e-5, atol=1e-7)
+    expected = w * (np.clip(norms, 0, 0.5) if name == "max_norm" else 1) / (1e-7 + norms)
+    np.testing.assert_allclose(model.get_weights()[0], expected, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.jit_only

@@ -8,9 +8,10 @@ import numpy as np
 
 from ..activations import CUSTOM, custom, elementwise
 from ..constraints import MAX_NORM, NON_NEG
-from ..kernels.constraint import clip_negative, constrain_norm
+from ..kernels.constraint import clip_negative, constrain_columns, constrain_row
 from ..kernels.extension import address_of
-from ..kernels.jit import entry, kernel
+from ..kernels.gemm import PANEL
+from ..kernels.jit import SIMD_WIDTH, entry, kernel
 from ..kernels.noise import DROPOUT, dropout_row, gaussian_row, random_words
 from ..kernels.pointwise import add_rows, multiply_slopes, scale_rows, scale_slopes
 from ..kernels.standardise import (
@@ -35,7 +36,6 @@ from .tables import (
     CONSTRAINT,
     DRAWS,
     GRADIENT_MEAN,
-    INPUTS,
     JOIN,
     KERNEL,
     KIND,
@@ -51,6 +51,7 @@ from .tables import (
     OFFSET,
     OUT,
     OUT_STRIDE,
+    PACK_ROOM,
     PANEL_COLUMNS,
     PANEL_ROWS,
     PIECE_FORWARD,
@@ -208,20 +209,24 @@ def batch_sums(network: Network, statistics: Float32, parts: Float64, index: int
 
 
 @kernel
-def constrain(network: Network, index: int, unit_first: int, unit_last: int) -> None:
-    """Make some units' weights of a variable fulfil its constraint."""
+def constrain(network: Network, room: Float32, index: int, share: int, shares: int) -> None:
+    """Make a share of a variable's weights fulfil its constraint: some units, or whole vectors of them."""
     variable = network.variables[index]
     stage = network.stages[variable[OF_STAGE]]
     w = network.parameters[variable[OFFSET] : variable[OFFSET] + variable[SIZE]]
+    limit, at_most = network.penalties[index, 2], variable[CONSTRAINT] == MAX_NORM
+    rows, columns = stage[PANEL_ROWS], stage[PANEL_COLUMNS]
     if variable[CONSTRAINT] == NON_NEG:
-        units = stage[UNITS]
-        clip_negative(w[w.size * unit_first // units : w.size * unit_last // units])
+        clip_negative(w[w.size * share // shares : w.size * (share + 1) // shares])
+    elif stage[NARROW]:
+        for unit in range(stage[UNITS] * share // shares, stage[UNITS] * (share + 1) // shares):
+            constrain_row(w, rows, columns, unit, limit, at_most)
     else:
-        for unit in range(unit_first, unit_last):
-            constrain_norm(
-                w, stage[PANEL_ROWS], stage[PANEL_COLUMNS], stage[NARROW] != 0, stage[INPUTS], unit,
-                network.penalties[index, 2], variable[CONSTRAINT] == MAX_NORM,
-            )  # fmt: skip
+        vectors = columns // SIMD_WIDTH
+        for vector in range(vectors * share // shares, vectors * (share + 1) // shares):
+            panel = vector * SIMD_WIDTH // PANEL * PANEL
+            first = panel * rows + vector * SIMD_WIDTH - panel
+            constrain_columns(w, first, min(PANEL, columns - panel), rows, limit, at_most, room)
 
 
 @entry
@@ -249,7 +254,8 @@ def run_stage(
         The thread, or the piece whose statistics are made.
     first, slab, rows : int
         The batch's row, the workspace's row where it lies, and how many there are. For a batch's statistics: the
-        rows of a piece, the number of pieces, the rows of the batch.
+        rows of a piece, the number of pieces, the rows of the batch. For a constraint: the share and, as rows, of
+        how many.
     training : bool
         Whether a batch's own statistics are used.
     """
@@ -265,7 +271,7 @@ def run_stage(
     elif what == BATCH_BACKWARD:
         batch_sums(network, statistics, space.piece_statistics, index, slab, rows)
     elif what == STAGE_CONSTRAINT:
-        constrain(network, index, first, first + rows)
+        constrain(network, space.packed[rank * job[PACK_ROOM] :], index, first, rows)
     else:
         stage = network.stages[index]
         stride, begin = stage[LEFT_STRIDE], stage[STATISTICS]
