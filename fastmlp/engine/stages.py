@@ -19,6 +19,7 @@ from ..kernels.standardise import (
     column_sums,
     columns_backward,
     columns_slopes,
+    factor_of,
     rows_backward,
     standardise_columns,
     standardise_rows,
@@ -35,6 +36,7 @@ from .tables import (
     COLUMNS,
     CONSTRAINT,
     DRAWS,
+    FACTOR,
     GRADIENT_MEAN,
     JOIN,
     KERNEL,
@@ -71,10 +73,8 @@ from .tables import (
     STATISTICS,
     TRAIN,
     UNITS,
-    VARIANCE,
     WORD_ROOM,
     Float32,
-    Float64,
     Int64,
     Network,
     UInt32,
@@ -100,9 +100,13 @@ def stage_forward(
         standardise_rows(activations, left, activations, out, stride, rows, stage[UNITS], epsilon)
     elif stage[KIND] == STANDARD_COLUMNS:
         if training and stage[STATISTICS] >= 0:
-            first = statistics[MEAN, stage[STATISTICS] : stage[STATISTICS] + columns]
-            second = statistics[VARIANCE, stage[STATISTICS] : stage[STATISTICS] + columns]
-        standardise_columns(activations, left, out, stride, rows, first, second, epsilon)
+            mean = statistics[MEAN, stage[STATISTICS] : stage[STATISTICS] + columns]
+            factors = statistics[FACTOR, stage[STATISTICS] : stage[STATISTICS] + columns]
+        else:
+            mean, factors = first, activations[out : out + columns]
+            for j in range(columns):
+                factors[j] = factor_of(second[j], epsilon)
+        standardise_columns(activations, left, out, stride, rows, mean, factors)
     else:
         skip = stage[SKIP] * capacity + slab * stride
         add_rows(activations, left, skip, out, rows * stride, stage[KIND] == JOIN)
@@ -129,7 +133,7 @@ def stage_backward(
         if stage[STATISTICS] >= 0:
             begin, end = stage[STATISTICS], stage[STATISTICS] + columns
             columns_backward(
-                activations, out, slopes, left, out, stride, rows, statistics[VARIANCE, begin:end], epsilon,
+                activations, out, slopes, left, out, stride, rows, statistics[FACTOR, begin:end],
                 statistics[GRADIENT_MEAN, begin:end], statistics[PRODUCT_MEAN, begin:end],
             )  # fmt: skip
         else:
@@ -165,47 +169,58 @@ def stage_noise(
 
 @kernel
 def batch_moments(
-    network: Network, statistics: Float32, parts: Float64, index: int, piece: int, pieces: int, batch: int, moves: bool
+    network: Network, statistics: Float32, parts: Float32, index: int, piece: int, pieces: int, batch: int, moves: bool
 ) -> None:
-    """Mean and variance of a batch's columns from those of its pieces; in training the averages of them move.
+    """Mean and deviation of a batch's columns from the moments of its pieces; in training the averages of them move.
 
-    Pieces are put together in order (Chan, Golub & LeVeque, The American Statistician 37, 1983).
+    The squares of n_i rows with the mean m_i are ``s_i + n_i (m_i - m)^2`` about another mean (Chan, Golub & LeVeque,
+    The American Statistician 37, 1983).
     """
     stage = network.stages[index]
-    begin, columns = stage[STATISTICS], stage[COLUMNS]
-    mean, squares = parts[0, PIECE_MEAN, begin : begin + columns], parts[0, PIECE_SQUARES, begin : begin + columns]
-    done = min(piece, batch)
+    begin, end = stage[STATISTICS], stage[STATISTICS] + stage[COLUMNS]
+    mean, variance = statistics[MEAN, begin:end], statistics[FACTOR, begin:end]
+    origin = parts[0, PIECE_MEAN, begin:end]
+    mean[:] = 0
+    variance[:] = 0
     for number in range(1, pieces):
-        rows = min(piece, batch - done)
-        own = parts[number, PIECE_MEAN, begin : begin + columns]
-        own_squares = parts[number, PIECE_SQUARES, begin : begin + columns]
-        share = rows / (done + rows)
-        for j in range(columns):
+        own = parts[number, PIECE_MEAN, begin:end]
+        share = np.float32(min(piece, batch - number * piece) / batch)
+        for j in range(mean.size):
+            mean[j] += (own[j] - origin[j]) * share
+    for j in range(mean.size):
+        mean[j] += origin[j]
+    for number in range(pieces):
+        own, squares = parts[number, PIECE_MEAN, begin:end], parts[number, PIECE_SQUARES, begin:end]
+        rows = np.float32(min(piece, batch - number * piece))
+        for j in range(mean.size):
             distance = own[j] - mean[j]
-            mean[j] += distance * share
-            squares[j] += own_squares[j] + distance * distance * (done * share)
-        done += rows
+            variance[j] += squares[j] + distance * distance * rows
+    count, epsilon = np.float32(batch), network.settings[index, STAGE_EPSILON]
     rest = np.float32(1) - network.settings[index, STAGE_MOMENTUM] if moves else np.float32(0)
-    moving_mean = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
-    moving_variance = network.parameters[stage[BIAS] : stage[BIAS] + columns]
-    for j in range(columns):
-        average, variance = np.float32(mean[j]), np.float32(squares[j] / batch)
-        statistics[MEAN, begin + j], statistics[VARIANCE, begin + j] = average, variance
-        moving_mean[j] += (average - moving_mean[j]) * rest
-        moving_variance[j] += (variance - moving_variance[j]) * rest
+    moving_mean = network.parameters[stage[KERNEL] : stage[KERNEL] + mean.size]
+    moving_variance = network.parameters[stage[BIAS] : stage[BIAS] + mean.size]
+    for j in range(mean.size):
+        moving_mean[j] += (mean[j] - moving_mean[j]) * rest
+        moving_variance[j] += (variance[j] / count - moving_variance[j]) * rest
+        variance[j] = factor_of(variance[j] / count, epsilon)
 
 
 @kernel
-def batch_sums(network: Network, statistics: Float32, parts: Float64, index: int, pieces: int, batch: int) -> None:
+def batch_sums(network: Network, statistics: Float32, parts: Float32, index: int, pieces: int, batch: int) -> None:
     """The means that the way back needs, from the sums of pieces."""
-    stage = network.stages[index]
-    for j in range(stage[STATISTICS], stage[STATISTICS] + stage[COLUMNS]):
-        gradient = product = np.float64(0)
-        for number in range(pieces):
-            gradient += parts[number, PIECE_MEAN, j]
-            product += parts[number, PIECE_SQUARES, j]
-        statistics[GRADIENT_MEAN, j] = np.float32(gradient / batch)
-        statistics[PRODUCT_MEAN, j] = np.float32(product / batch)
+    begin, end = network.stages[index, STATISTICS], network.stages[index, STATISTICS] + network.stages[index, COLUMNS]
+    gradient, product = statistics[GRADIENT_MEAN, begin:end], statistics[PRODUCT_MEAN, begin:end]
+    gradient[:] = 0
+    product[:] = 0
+    for number in range(pieces):
+        own, products = parts[number, PIECE_MEAN, begin:end], parts[number, PIECE_SQUARES, begin:end]
+        for j in range(gradient.size):
+            gradient[j] += own[j]
+            product[j] += products[j]
+    share = np.float32(1 / batch)
+    for j in range(gradient.size):
+        gradient[j] *= share
+        product[j] *= share
 
 
 @kernel

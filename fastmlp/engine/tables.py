@@ -37,9 +37,9 @@ STAGE, VARIABLE, GRADIENT, AT, COUNT, COLUMN, ROW, ROWS, ITEM_FIELDS = range(9)
 # How the gradient comes about: a product, a sum over the rows, or a sum of products with the stage's inputs.
 OF_KERNEL, OF_OFFSET, OF_SCALE = range(3)
 
-# Rows of the batch's statistics, and of those of a piece of it: on the way back, the means of the gradient and of
-# its product with the standardised column, first as sums.
-MEAN, VARIANCE, GRADIENT_MEAN, PRODUCT_MEAN, STATISTIC_ROWS = range(5)
+# Rows of the batch's statistics (FACTOR is what brings a column to variance 1), and of those of a piece of it: on the
+# way back, the means of the gradient and of its product with the standardised column, first as sums.
+MEAN, FACTOR, GRADIENT_MEAN, PRODUCT_MEAN, STATISTIC_ROWS = range(5)
 PIECE_MEAN, PIECE_SQUARES, PIECE_STATISTICS = range(3)
 
 # No address.
@@ -104,7 +104,7 @@ class Workspace(NamedTuple):
     sums: Float64  # (pieces, PIECE_METRICS + sums of the metrics)
     zeros: Float32  # a vector's worth of zeros
     statistics: Float32  # (STATISTIC_ROWS, columns that are standardised by the batch)
-    piece_statistics: Float64  # (pieces, PIECE_STATISTICS, columns as above)
+    piece_statistics: Float32  # (pieces, PIECE_STATISTICS, columns as above)
     words: UInt32  # flat, each random words for a row
 
 

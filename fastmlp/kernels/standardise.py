@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .jit import SIMD_WIDTH, kernel, scalar
-from .lanes import row_dot, row_squares, row_sum, tile_load_part, tile_scale, tile_shift
-from .simd import tile_store
+from .lanes import row_dot, row_squares, row_sum, tile_add, tile_load_part, tile_product, tile_scale, tile_shift
+from .simd import TileShape, tile_fma_lanes, tile_rows, tile_store, tile_zeros
 
 Buffer = NDArray[np.float32]
-Buffer64 = NDArray[np.float64]
+
+VECTOR = TileShape(1, 1)
 
 ZERO, ONE = np.float32(0), np.float32(1)
 
@@ -27,15 +28,9 @@ def factor_of(variance: np.float32, epsilon: np.float32) -> np.float32:
 
 
 @kernel
-def standardise_columns(
-    x: Buffer, first: int, out: int, stride: int, rows: int, mean: Buffer, variance: Buffer, epsilon: np.float32
-) -> None:
-    """``x[out...] = (x[first...] - mean) / sqrt(variance + epsilon)``, by columns."""
-    # the first row of the result holds the factors until it is its turn
+def standardise_columns(x: Buffer, first: int, out: int, stride: int, rows: int, mean: Buffer, factors: Buffer) -> None:
+    """``x[out...] = (x[first...] - mean) factor``, by columns; the first row of the result may hold the factors."""
     width = mean.size
-    factors = x[out : out + width]
-    for j in range(width):
-        factors[j] = factor_of(variance[j], epsilon)
     for row in range(rows - 1, -1, -1):
         source = x[first + row * stride : first + row * stride + width]
         target = x[out + row * stride : out + row * stride + width]
@@ -57,36 +52,39 @@ def columns_slopes(
 
 
 @kernel
-def column_moments(x: Buffer, first: int, stride: int, rows: int, mean: Buffer64, squares: Buffer64) -> None:
-    """Mean of each column, and the sum of squares of the differences from it."""
-    mean[:] = 0
-    squares[:] = 0
-    for row in range(rows):
-        values = x[first + row * stride : first + row * stride + mean.size]
-        for j in range(mean.size):
-            mean[j] += values[j]
-    for j in range(mean.size):
-        mean[j] /= rows
-    for row in range(rows):
-        values = x[first + row * stride : first + row * stride + mean.size]
-        for j in range(mean.size):
-            difference = values[j] - mean[j]
-            squares[j] += difference * difference
+def column_moments(x: Buffer, first: int, stride: int, rows: int, mean: Buffer, squares: Buffer) -> None:
+    """Mean of each column, and the sum of squares of the differences from it.
+
+    What is summed are differences from the first row, since they are as large as the spread is and not as the mean.
+    """
+    share = -ONE / np.float32(rows)
+    for j in range(0, mean.size, SIMD_WIDTH):
+        shift = tile_scale(tile_rows(VECTOR, x, first + j), -ONE)
+        total = tile_zeros(VECTOR)
+        for row in range(1, rows):
+            total = tile_add(total, tile_add(tile_rows(VECTOR, x, first + row * stride + j), shift))
+        shift = tile_add(shift, tile_scale(total, share))
+        total = tile_zeros(VECTOR)
+        for row in range(rows):
+            difference = tile_add(tile_rows(VECTOR, x, first + row * stride + j), shift)
+            total = tile_add(total, tile_product(difference, difference))
+        tile_store(tile_scale(shift, -ONE), mean, j, SIMD_WIDTH)
+        tile_store(total, squares, j, SIMD_WIDTH)
 
 
 @kernel
 def column_sums(
-    gradient: Buffer, first: int, a: Buffer, a_first: int, stride: int, rows: int, sums: Buffer64, products: Buffer64
+    gradient: Buffer, first: int, a: Buffer, a_first: int, stride: int, rows: int, sums: Buffer, products: Buffer
 ) -> None:
     """The sum of each column of da, and of its products with a."""
-    sums[:] = 0
-    products[:] = 0
-    for row in range(rows):
-        values = gradient[first + row * stride : first + row * stride + sums.size]
-        others = a[a_first + row * stride : a_first + row * stride + sums.size]
-        for j in range(sums.size):
-            sums[j] += values[j]
-            products[j] += np.float64(values[j]) * np.float64(others[j])
+    for j in range(0, sums.size, SIMD_WIDTH):
+        total, product = tile_zeros(VECTOR), tile_zeros(VECTOR)
+        for row in range(rows):
+            at = row * stride + j
+            total = tile_add(total, tile_rows(VECTOR, gradient, first + at))
+            product = tile_fma_lanes(product, gradient, first + at, stride, a, a_first + at)
+        tile_store(total, sums, j, SIMD_WIDTH)
+        tile_store(product, products, j, SIMD_WIDTH)
 
 
 @kernel
@@ -98,20 +96,18 @@ def columns_backward(
     gradient: int,
     stride: int,
     rows: int,
-    variance: Buffer,
-    epsilon: np.float32,
+    factors: Buffer,
     gradient_mean: Buffer,
     product_mean: Buffer,
 ) -> None:
     """``slopes[first...] *= d (da - mean(da) - a mean(a da))``, by columns, with da at ``gradient``."""
-    width = variance.size
+    width = factors.size
     for row in range(rows):
         target = slopes[first + row * stride : first + row * stride + width]
         da = slopes[gradient + row * stride : gradient + row * stride + width]
         values = a[a_first + row * stride : a_first + row * stride + width]
         for j in range(width):
-            centred = da[j] - gradient_mean[j] - values[j] * product_mean[j]
-            target[j] *= centred / np.sqrt(variance[j] + epsilon)
+            target[j] *= factors[j] * (da[j] - gradient_mean[j] - values[j] * product_mean[j])
 
 
 @kernel
