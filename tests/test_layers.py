@@ -64,6 +64,16 @@ STACKS = {
         lambda: [layers.LayerNormalization(0.1), Dense(37, "tanh"), layers.LayerNormalization(), Dense(N)],
         lambda a: [layer_norm(a[0]), dense(a[1]), naive.Activation("tanh"), layer_norm(a[2]), dense(a[3])],
     ),
+    "normalizations of each other, of softmax, and with softmax": (
+        lambda: [
+            Dense(9, "softmax"), layers.BatchNormalization(), layers.LayerNormalization(), layers.Activation("softmax"),
+            layers.LayerNormalization(), Dense(N),
+        ],
+        lambda a: [
+            dense(a[0]), naive.Softmax(), batch_norm(a[1]), layer_norm(a[2]), naive.Softmax(), layer_norm(a[4]),
+            dense(a[5]),
+        ],
+    ),
     "residual": (
         lambda: [Dense(9, "tanh"), layers.Residual([Dense(12, "relu"), Dense(9)]), layers.Activation("tanh"), Dense(N)],
         lambda a: [

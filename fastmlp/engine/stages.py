@@ -28,6 +28,7 @@ from .tables import (
     ACTIVATION,
     ACTIVATION_PARAMETER,
     AFFINE,
+    BACK,
     BATCH_BACKWARD,
     BATCH_FORWARD,
     BIAS,
@@ -83,30 +84,40 @@ from .tables import (
 
 
 @kernel
+def moving_statistics(network: Network, index: int) -> tuple[Float32, Float32]:
+    """Mean and variance of a stage's columns, which lie behind its offset."""
+    stage = network.stages[index]
+    mean, columns = stage[BIAS] + stage[COLUMNS], stage[COLUMNS]
+    return network.parameters[mean : mean + columns], network.parameters[mean + columns : mean + 2 * columns]
+
+
+@kernel
 def stage_forward(
-    network: Network, activations: Float32, statistics: Float32, capacity: int, index: int, slab: int, rows: int,
-    training: bool,
+    network: Network, activations: Float32, slopes: Float32, statistics: Float32, capacity: int, index: int, slab: int,
+    rows: int, training: bool,
 ) -> None:  # fmt: skip
     """``z`` of one stage for ``rows`` rows from ``slab``, before its activation."""
     stage = network.stages[index]
     stride, columns = stage[LEFT_STRIDE], stage[COLUMNS]
     left, out = stage[LEFT] * capacity + slab * stride, stage[OUT] * capacity + slab * stride
-    first = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
-    second = network.parameters[stage[BIAS] : stage[BIAS] + columns]
+    scale = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
+    offset = network.parameters[stage[BIAS] : stage[BIAS] + columns]
     epsilon = network.settings[index, STAGE_EPSILON]
     if stage[KIND] == AFFINE:
-        scale_rows(activations, left, out, stride, rows, first, second)
+        scale_rows(activations, left, out, stride, rows, scale, offset)
     elif stage[KIND] == STANDARD_ROWS:
-        standardise_rows(activations, left, activations, out, stride, rows, stage[UNITS], epsilon)
+        back = training and stage[BACK] != 0
+        standardise_rows(activations, left, out, slopes, stride, rows, stage[UNITS], epsilon, scale, offset, back)
     elif stage[KIND] == STANDARD_COLUMNS:
         if training and stage[STATISTICS] >= 0:
             mean = statistics[MEAN, stage[STATISTICS] : stage[STATISTICS] + columns]
             factors = statistics[FACTOR, stage[STATISTICS] : stage[STATISTICS] + columns]
         else:
-            mean, factors = first, activations[out : out + columns]
+            mean, variance = moving_statistics(network, index)
+            factors = activations[out : out + columns]
             for j in range(columns):
-                factors[j] = factor_of(second[j], epsilon)
-        standardise_columns(activations, left, out, stride, rows, mean, factors)
+                factors[j] = factor_of(variance[j], epsilon)
+        standardise_columns(activations, left, out, stride, rows, mean, factors, scale, offset)
     else:
         skip = stage[SKIP] * capacity + slab * stride
         add_rows(activations, left, skip, out, rows * stride, stage[KIND] == JOIN)
@@ -121,24 +132,22 @@ def stage_backward(
     stage = network.stages[index]
     stride, columns = stage[LEFT_STRIDE], stage[COLUMNS]
     left, out = stage[LEFT] * capacity + slab * stride, stage[OUT] * capacity + slab * stride
-    epsilon = network.settings[index, STAGE_EPSILON]
+    scale = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
     if stage[KIND] == AFFINE:
-        scale = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
         scale_slopes(slopes, left, out, stride, rows, scale)
     elif stage[KIND] == STANDARD_ROWS:
-        rows_backward(
-            activations, left, activations, out, slopes, left, out, stride, rows, stage[UNITS], columns, epsilon
-        )
+        rows_backward(activations, slopes, left, out, stride, rows, stage[UNITS], scale)
     elif stage[KIND] == STANDARD_COLUMNS:
         if stage[STATISTICS] >= 0:
             begin, end = stage[STATISTICS], stage[STATISTICS] + columns
             columns_backward(
-                activations, out, slopes, left, out, stride, rows, statistics[FACTOR, begin:end],
+                activations, slopes, left, out, stride, rows, statistics[FACTOR, begin:end], scale,
                 statistics[GRADIENT_MEAN, begin:end], statistics[PRODUCT_MEAN, begin:end],
             )  # fmt: skip
         else:
-            variance = network.parameters[stage[BIAS] : stage[BIAS] + columns]
-            columns_slopes(slopes, left, out, stride, rows, variance, epsilon)
+            _, variance = moving_statistics(network, index)
+            epsilon = network.settings[index, STAGE_EPSILON]
+            columns_slopes(slopes, left, out, stride, rows, variance, epsilon, scale)
     else:
         # a fork adds what has passed by; a join hands its gradient on, and its fork the other part
         skip = stage[SKIP] * capacity + slab * stride
@@ -197,8 +206,7 @@ def batch_moments(
             variance[j] += squares[j] + distance * distance * rows
     count, epsilon = np.float32(batch), network.settings[index, STAGE_EPSILON]
     rest = np.float32(1) - network.settings[index, STAGE_MOMENTUM] if moves else np.float32(0)
-    moving_mean = network.parameters[stage[KERNEL] : stage[KERNEL] + mean.size]
-    moving_variance = network.parameters[stage[BIAS] : stage[BIAS] + mean.size]
+    moving_mean, moving_variance = moving_statistics(network, index)
     for j in range(mean.size):
         moving_mean[j] += (mean[j] - moving_mean[j]) * rest
         moving_variance[j] += (variance[j] / count - moving_variance[j]) * rest
@@ -276,7 +284,7 @@ def run_stage(
     """
     activations, slopes, statistics, capacity = space.rows, space.slopes, space.statistics, job[CAPACITY]
     if what == STAGE_FORWARD:
-        stage_forward(network, activations, statistics, capacity, index, slab, rows, training)
+        stage_forward(network, activations, slopes, statistics, capacity, index, slab, rows, training)
     elif what == STAGE_BACKWARD:
         stage_backward(network, activations, slopes, statistics, capacity, index, slab, rows)
     elif what == STAGE_NOISE:
@@ -296,7 +304,7 @@ def run_stage(
         if what == PIECE_FORWARD:
             column_moments(activations, left, stride, rows, one, other)
         else:
-            column_sums(slopes, out, activations, out, stride, rows, one, other)
+            column_sums(slopes, out, activations, left, stride, rows, one, other)
 
 
 @entry
