@@ -64,6 +64,16 @@ STACKS = {
         lambda: [layers.LayerNormalization(0.1), Dense(37, "tanh"), layers.LayerNormalization(), Dense(N)],
         lambda a: [layer_norm(a[0]), dense(a[1]), naive.Activation("tanh"), layer_norm(a[2]), dense(a[3])],
     ),
+    "normalizations of each other, of softmax, and with softmax": (
+        lambda: [
+            Dense(9, "softmax"), layers.BatchNormalization(), layers.LayerNormalization(), layers.Activation("softmax"),
+            layers.LayerNormalization(), Dense(N),
+        ],
+        lambda a: [
+            dense(a[0]), naive.Softmax(), batch_norm(a[1]), layer_norm(a[2]), naive.Softmax(), layer_norm(a[4]),
+            dense(a[5]),
+        ],
+    ),
     "residual": (
         lambda: [Dense(9, "tanh"), layers.Residual([Dense(12, "relu"), Dense(9)]), layers.Activation("tanh"), Dense(N)],
         lambda a: [
@@ -162,7 +172,9 @@ def test_the_same_bits_for_any_number_of_threads(name, monkeypatch):
         monkeypatch.setattr(Pace, "threads", lambda self, team: team)
         model, _ = pair(name, optimizers.Adam(0.01))
         model.add(layers.Dropout(0.3))
-        model.add(Dense(2))
+        model.add(Dense(41, kernel_constraint="max_norm"))
+        model.add(layers.GaussianNoise(0.2))
+        model.add(Dense(2, kernel_constraint="unit_norm"))
         model.compile("adam", "mse")
         x, y = data(700)
         model.fit(x, y[:, :2], batch_size=300, epochs=2, verbose=0)
@@ -251,18 +263,33 @@ def test_gaussian_noise_statistics():
     np.testing.assert_allclose(variance, deviation**2, rtol=6 * np.sqrt(2 / rows))
 
 
-def test_normal_quantiles():
-    from fastmlp.kernels.noise import normal
+def test_normal_pairs():
+    from math import cos, erf, log, pi, sin, sqrt
 
-    words = np.array([0, 1, 2**30, 2**31 - 1, 2**31, 2**31 + 5, 2**32 - 1, 3 * 2**30, 123456789], np.uint64)
-    signed = words.astype(np.uint32).view(np.int32).astype(np.float64)
-    from math import erf
+    from fastmlp.kernels.noise import gaussian_row, normal_pair, random_words
 
-    for word, x in zip(words, (signed + 0.5) / 2**31, strict=True):
-        z = float(normal(np.uint32(word)))
-        assert np.isfinite(z)
-        # where float32 cannot hold x, its tail is off by up to a rounding of 1
-        assert erf(z / np.sqrt(2)) == pytest.approx(x, abs=2e-7)
+    ends = [0, 1, 2, 3, 2**30, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 2, 2**32 - 1, 123456789]
+    for first in ends:
+        for second in ends:
+            one, other = normal_pair(np.uint32(first), np.uint32(second))
+            distance = sqrt(-2 * log(((first >> 1) + 0.5) / 2**31))
+            angle = pi * (second - 2**32 * (second >= 2**31)) / 2**32
+            # near 1, float32 holds u to within 3e-8
+            assert one == pytest.approx(distance * sin(angle), rel=1e-6, abs=4e-4)
+            assert other == pytest.approx(distance * cos(angle) * (1 - 2 * (first % 2)), rel=1e-6, abs=4e-4)
+
+    rows, units = 500, 400
+    noise = np.zeros((rows, units), np.float32)
+    words = np.zeros(units, np.uint32)
+    for row in range(rows):
+        random_words(words, units, np.uint64(3), 1, 0, row)
+        gaussian_row(noise[row], words, np.float32(1))
+    ordered = np.sort(noise.ravel())
+    exact = np.array([0.5 + 0.5 * erf(z / sqrt(2)) for z in ordered.tolist()])
+    # Kolmogorov's and Smirnov's distance: above this with a probability of 1e-4
+    assert np.abs(exact - (np.arange(exact.size) + 0.5) / exact.size).max() < 2.23 / sqrt(exact.size)
+    assert np.abs(np.corrcoef(noise[:, : units // 2].ravel(), noise[:, units // 2 :].ravel())[0, 1]) < 0.013
+    assert np.abs(ordered**4).mean() == pytest.approx(3, rel=0.03)
 
 
 def test_flatten_and_images():
@@ -323,17 +350,21 @@ def test_constraints(units):
         assert holds(model.get_weights()[0]), name
 
 
-def test_a_constraint_is_kerass_formula():
-    x, y = data(32)
-    twin_model = Sequential([Input(shape=(K,)), Dense(N)], seed=0)
-    model = Sequential([Input(shape=(K,)), Dense(N, kernel_constraint=fastmlp.constraints.MaxNorm(0.5))], seed=0)
+@pytest.mark.parametrize(("inputs", "units"), [(7, 5), (7, 40), (66, 1), (66, 3), (66, 33)])
+@pytest.mark.parametrize("name", ["max_norm", "unit_norm"])
+def test_a_constraint_is_kerass_formula(name, inputs, units):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 1, (32, inputs)), rng.normal(0, 1, (32, units))
+    constraint = {"max_norm": fastmlp.constraints.MaxNorm(0.5), "unit_norm": "unit_norm"}[name]
+    twin_model = Sequential([Input(shape=(inputs,)), Dense(units)], seed=0)
+    model = Sequential([Input(shape=(inputs,)), Dense(units, kernel_constraint=constraint)], seed=0)
     for each in (twin_model, model):
         each.compile(optimizers.SGD(0.1), "mse")
         each.fit(x, y, batch_size=32, epochs=1, verbose=0)
     w = d(twin_model.get_weights()[0])
     norms = np.linalg.norm(w, axis=0)
-    expected = w * np.clip(norms, 0, 0.5) / (1e-7 + norms)
-    np.testing.assert_allclose(model.get_weights()[0], expected, rtol=1e-5, atol=1e-7)
+    expected = w * (np.clip(norms, 0, 0.5) if name == "max_norm" else 1) / (1e-7 + norms)
+    np.testing.assert_allclose(model.get_weights()[0], expected, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.jit_only

@@ -48,7 +48,9 @@ class Stage:
     units : int
         Columns of ``out``.
     kernel, bias : Variable, optional
-        w and b; scale and offset; mean and variance.
+        w and b; scale and offset.
+    mean, variance : Variable, optional
+        Those that a stage by columns takes, or moves.
     skip : int
         Another tensor: what a join adds, or for a fork the join's sum, whose gradient passes by.
     epsilon, momentum : float
@@ -63,6 +65,8 @@ class Stage:
     units: int
     kernel: Variable | None = None
     bias: Variable | None = None
+    mean: Variable | None = None
+    variance: Variable | None = None
     activation: Activation = field(default_factory=Linear)
     noise: Noise | None = None
     skip: int = NO_SKIP
@@ -72,15 +76,13 @@ class Stage:
 
     @property
     def takes_activation(self) -> bool:
-        """Whether an activation can be its own: what standardises needs its plain result for the way back."""
-        plain = self.kind not in (t.STANDARD_COLUMNS, t.STANDARD_ROWS)
-        return plain and isinstance(self.activation, Linear) and self.noise is None
+        """Whether an activation can be its own."""
+        return isinstance(self.activation, Linear) and self.noise is None
 
     @property
     def takes_noise(self) -> bool:
         """Whether noise can be its own."""
-        plain = self.kind not in (t.STANDARD_COLUMNS, t.STANDARD_ROWS)
-        return plain and not isinstance(self.activation, Softmax) and self.noise is None
+        return not isinstance(self.activation, Softmax) and self.noise is None
 
 
 class View(NamedTuple):
@@ -136,17 +138,24 @@ class Chain:
         self._add(t.AFFINE, self.width, kernel=scale, bias=offset)
 
     def standardise_columns(
-        self, mean: Variable, variance: Variable, epsilon: float, momentum: float, *, by_batch: bool
-    ) -> None:
-        """``(x - mean) / sqrt(variance + epsilon)``, by columns."""
-        self._add(
-            t.STANDARD_COLUMNS, self.width, kernel=mean, bias=variance, epsilon=epsilon, momentum=momentum,
-            by_batch=by_batch,
+        self, mean: Variable, variance: Variable, scale: Variable, offset: Variable, epsilon: float, momentum: float,
+        *, by_batch: bool,
+    ) -> None:  # fmt: skip
+        """``(x - mean) / sqrt(variance + epsilon) * scale + offset``, by columns."""
+        self._standardise(
+            t.STANDARD_COLUMNS, kernel=scale, bias=offset, mean=mean, variance=variance, epsilon=epsilon,
+            momentum=momentum, by_batch=by_batch,
         )  # fmt: skip
 
-    def standardise_rows(self, epsilon: float) -> None:
-        """``(x - mean) / sqrt(variance + epsilon)``, by rows."""
-        self._add(t.STANDARD_ROWS, self.width, epsilon=epsilon)
+    def standardise_rows(self, scale: Variable, offset: Variable, epsilon: float) -> None:
+        """``(x - mean) / sqrt(variance + epsilon) * scale + offset``, with the moments of a row."""
+        self._standardise(t.STANDARD_ROWS, kernel=scale, bias=offset, epsilon=epsilon)
+
+    def _standardise(self, kind: int, **settings: object) -> None:
+        """Add a stage that writes over its inputs, which softmax would need again on the way back."""
+        if self.stages and isinstance(self.stages[-1].activation, Softmax):
+            self._add(t.COPY, self.width)
+        self._add(kind, self.width, **settings)
 
     def activation(self, activation: Activation) -> None:
         """``f(x)``: of the last stage where it has none, else of a stage of its own."""

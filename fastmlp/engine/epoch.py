@@ -201,7 +201,7 @@ def do_share(
     elif kind == SHARE_SCALED_ITEMS:
         change_by_norm(network, update, job, share, shares, whole)
     elif kind == SHARE_CONSTRAINTS:
-        constrain_share(network, share, shares, frame)
+        constrain_share(network, rank, share, shares, frame)
     else:
         batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
         if job[CLIPS] >= BY_NORM:

@@ -25,13 +25,11 @@ from .tables import (
     COUNT,
     ITERATION,
     NOWHERE,
-    OF_STAGE,
     OPTIMIZER,
     PENALISED,
     PIECE,
     SHARDS,
     STAGE_CONSTRAINT,
-    UNITS,
     UPDATE_FACTORS,
     UPDATE_GRADIENT,
     UPDATE_PARAMETERS,
@@ -230,13 +228,11 @@ def change_by_norm(network: Network, update: Update, job: Int64, share: int, sha
 
 
 @kernel
-def constrain_share(network: Network, share: int, shares: int, frame: Pack) -> None:
-    """Make a share of each kernel's units fulfil its constraint."""
+def constrain_share(network: Network, rank: int, share: int, shares: int, frame: Pack) -> None:
+    """Make a share of each kernel's weights fulfil its constraint."""
     for index in range(network.variables.shape[0]):
         if network.variables[index, CONSTRAINT]:
-            units = network.stages[network.variables[index, OF_STAGE], UNITS]
-            low, high = units * share // shares, units * (share + 1) // shares
-            extend(network.extension[0], frame, STAGE_CONSTRAINT, index, 0, low, 0, high - low, True)
+            extend(network.extension[0], frame, STAGE_CONSTRAINT, index, rank, share, 0, shares, True)
 
 
 @kernel

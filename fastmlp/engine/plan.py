@@ -77,9 +77,10 @@ class Plan:
             dense = stage.kind == t.DENSE
             size = _lay_kernel(row) if dense else int(row[t.COLUMNS])
             row[t.KERNEL], row[t.BIAS] = at, at + size
+            moments = [variable for variable in (stage.mean, stage.variance) if variable is not None]
             makers = (
                 (stage.kernel, size, _kernel_items if dense else _scale_items),
-                (stage.bias, int(row[t.COLUMNS]), _offset_items),
+                *((variable, int(row[t.COLUMNS]), _offset_items) for variable in (stage.bias, *moments)),
             )
             for variable, length, make_items in makers:
                 if variable is not None:

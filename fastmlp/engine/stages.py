@@ -8,9 +8,10 @@ import numpy as np
 
 from ..activations import CUSTOM, custom, elementwise
 from ..constraints import MAX_NORM, NON_NEG
-from ..kernels.constraint import clip_negative, constrain_norm
+from ..kernels.constraint import clip_negative, constrain_columns, constrain_row
 from ..kernels.extension import address_of
-from ..kernels.jit import entry, kernel
+from ..kernels.gemm import PANEL
+from ..kernels.jit import SIMD_WIDTH, entry, kernel
 from ..kernels.noise import DROPOUT, dropout_row, gaussian_row, random_words
 from ..kernels.pointwise import add_rows, multiply_slopes, scale_rows, scale_slopes
 from ..kernels.standardise import (
@@ -18,6 +19,7 @@ from ..kernels.standardise import (
     column_sums,
     columns_backward,
     columns_slopes,
+    factor_of,
     rows_backward,
     standardise_columns,
     standardise_rows,
@@ -26,6 +28,7 @@ from .tables import (
     ACTIVATION,
     ACTIVATION_PARAMETER,
     AFFINE,
+    BACK,
     BATCH_BACKWARD,
     BATCH_FORWARD,
     BIAS,
@@ -34,8 +37,8 @@ from .tables import (
     COLUMNS,
     CONSTRAINT,
     DRAWS,
+    FACTOR,
     GRADIENT_MEAN,
-    INPUTS,
     JOIN,
     KERNEL,
     KIND,
@@ -51,6 +54,7 @@ from .tables import (
     OFFSET,
     OUT,
     OUT_STRIDE,
+    PACK_ROOM,
     PANEL_COLUMNS,
     PANEL_ROWS,
     PIECE_FORWARD,
@@ -70,10 +74,8 @@ from .tables import (
     STATISTICS,
     TRAIN,
     UNITS,
-    VARIANCE,
     WORD_ROOM,
     Float32,
-    Float64,
     Int64,
     Network,
     UInt32,
@@ -82,26 +84,40 @@ from .tables import (
 
 
 @kernel
+def moving_statistics(network: Network, index: int) -> tuple[Float32, Float32]:
+    """Mean and variance of a stage's columns, which lie behind its offset."""
+    stage = network.stages[index]
+    mean, columns = stage[BIAS] + stage[COLUMNS], stage[COLUMNS]
+    return network.parameters[mean : mean + columns], network.parameters[mean + columns : mean + 2 * columns]
+
+
+@kernel
 def stage_forward(
-    network: Network, activations: Float32, statistics: Float32, capacity: int, index: int, slab: int, rows: int,
-    training: bool,
+    network: Network, activations: Float32, slopes: Float32, statistics: Float32, capacity: int, index: int, slab: int,
+    rows: int, training: bool,
 ) -> None:  # fmt: skip
     """``z`` of one stage for ``rows`` rows from ``slab``, before its activation."""
     stage = network.stages[index]
     stride, columns = stage[LEFT_STRIDE], stage[COLUMNS]
     left, out = stage[LEFT] * capacity + slab * stride, stage[OUT] * capacity + slab * stride
-    first = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
-    second = network.parameters[stage[BIAS] : stage[BIAS] + columns]
+    scale = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
+    offset = network.parameters[stage[BIAS] : stage[BIAS] + columns]
     epsilon = network.settings[index, STAGE_EPSILON]
     if stage[KIND] == AFFINE:
-        scale_rows(activations, left, out, stride, rows, first, second)
+        scale_rows(activations, left, out, stride, rows, scale, offset)
     elif stage[KIND] == STANDARD_ROWS:
-        standardise_rows(activations, left, activations, out, stride, rows, stage[UNITS], epsilon)
+        back = training and stage[BACK] != 0
+        standardise_rows(activations, left, out, slopes, stride, rows, stage[UNITS], epsilon, scale, offset, back)
     elif stage[KIND] == STANDARD_COLUMNS:
         if training and stage[STATISTICS] >= 0:
-            first = statistics[MEAN, stage[STATISTICS] : stage[STATISTICS] + columns]
-            second = statistics[VARIANCE, stage[STATISTICS] : stage[STATISTICS] + columns]
-        standardise_columns(activations, left, out, stride, rows, first, second, epsilon)
+            mean = statistics[MEAN, stage[STATISTICS] : stage[STATISTICS] + columns]
+            factors = statistics[FACTOR, stage[STATISTICS] : stage[STATISTICS] + columns]
+        else:
+            mean, variance = moving_statistics(network, index)
+            factors = activations[out : out + columns]
+            for j in range(columns):
+                factors[j] = factor_of(variance[j], epsilon)
+        standardise_columns(activations, left, out, stride, rows, mean, factors, scale, offset)
     else:
         skip = stage[SKIP] * capacity + slab * stride
         add_rows(activations, left, skip, out, rows * stride, stage[KIND] == JOIN)
@@ -116,24 +132,22 @@ def stage_backward(
     stage = network.stages[index]
     stride, columns = stage[LEFT_STRIDE], stage[COLUMNS]
     left, out = stage[LEFT] * capacity + slab * stride, stage[OUT] * capacity + slab * stride
-    epsilon = network.settings[index, STAGE_EPSILON]
+    scale = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
     if stage[KIND] == AFFINE:
-        scale = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
         scale_slopes(slopes, left, out, stride, rows, scale)
     elif stage[KIND] == STANDARD_ROWS:
-        rows_backward(
-            activations, left, activations, out, slopes, left, out, stride, rows, stage[UNITS], columns, epsilon
-        )
+        rows_backward(activations, slopes, left, out, stride, rows, stage[UNITS], scale)
     elif stage[KIND] == STANDARD_COLUMNS:
         if stage[STATISTICS] >= 0:
             begin, end = stage[STATISTICS], stage[STATISTICS] + columns
             columns_backward(
-                activations, out, slopes, left, out, stride, rows, statistics[VARIANCE, begin:end], epsilon,
+                activations, slopes, left, out, stride, rows, statistics[FACTOR, begin:end], scale,
                 statistics[GRADIENT_MEAN, begin:end], statistics[PRODUCT_MEAN, begin:end],
             )  # fmt: skip
         else:
-            variance = network.parameters[stage[BIAS] : stage[BIAS] + columns]
-            columns_slopes(slopes, left, out, stride, rows, variance, epsilon)
+            _, variance = moving_statistics(network, index)
+            epsilon = network.settings[index, STAGE_EPSILON]
+            columns_slopes(slopes, left, out, stride, rows, variance, epsilon, scale)
     else:
         # a fork adds what has passed by; a join hands its gradient on, and its fork the other part
         skip = stage[SKIP] * capacity + slab * stride
@@ -157,69 +171,85 @@ def stage_noise(
         if stage[NOISE] == DROPOUT:
             dropout_row(values, slopes[at : at + units], own, amount)
         else:
-            gaussian_row(values, own, amount)
+            # the numbers come in pairs: where the columns are odd, the last one falls into padding, which stays 0
+            gaussian_row(activations[at : at + units + units % 2], own, amount)
+            activations[at + units : at + units + units % 2] = 0
 
 
 @kernel
 def batch_moments(
-    network: Network, statistics: Float32, parts: Float64, index: int, piece: int, pieces: int, batch: int, moves: bool
+    network: Network, statistics: Float32, parts: Float32, index: int, piece: int, pieces: int, batch: int, moves: bool
 ) -> None:
-    """Mean and variance of a batch's columns from those of its pieces; in training the averages of them move.
+    """Mean and deviation of a batch's columns from the moments of its pieces; in training the averages of them move.
 
-    Pieces are put together in order (Chan, Golub & LeVeque, The American Statistician 37, 1983).
+    The squares of n_i rows with the mean m_i are ``s_i + n_i (m_i - m)^2`` about another mean (Chan, Golub & LeVeque,
+    The American Statistician 37, 1983).
     """
     stage = network.stages[index]
-    begin, columns = stage[STATISTICS], stage[COLUMNS]
-    mean, squares = parts[0, PIECE_MEAN, begin : begin + columns], parts[0, PIECE_SQUARES, begin : begin + columns]
-    done = min(piece, batch)
+    begin, end = stage[STATISTICS], stage[STATISTICS] + stage[COLUMNS]
+    mean, variance = statistics[MEAN, begin:end], statistics[FACTOR, begin:end]
+    origin = parts[0, PIECE_MEAN, begin:end]
+    mean[:] = 0
+    variance[:] = 0
     for number in range(1, pieces):
-        rows = min(piece, batch - done)
-        own = parts[number, PIECE_MEAN, begin : begin + columns]
-        own_squares = parts[number, PIECE_SQUARES, begin : begin + columns]
-        share = rows / (done + rows)
-        for j in range(columns):
+        own = parts[number, PIECE_MEAN, begin:end]
+        share = np.float32(min(piece, batch - number * piece) / batch)
+        for j in range(mean.size):
+            mean[j] += (own[j] - origin[j]) * share
+    for j in range(mean.size):
+        mean[j] += origin[j]
+    for number in range(pieces):
+        own, squares = parts[number, PIECE_MEAN, begin:end], parts[number, PIECE_SQUARES, begin:end]
+        rows = np.float32(min(piece, batch - number * piece))
+        for j in range(mean.size):
             distance = own[j] - mean[j]
-            mean[j] += distance * share
-            squares[j] += own_squares[j] + distance * distance * (done * share)
-        done += rows
+            variance[j] += squares[j] + distance * distance * rows
+    count, epsilon = np.float32(batch), network.settings[index, STAGE_EPSILON]
     rest = np.float32(1) - network.settings[index, STAGE_MOMENTUM] if moves else np.float32(0)
-    moving_mean = network.parameters[stage[KERNEL] : stage[KERNEL] + columns]
-    moving_variance = network.parameters[stage[BIAS] : stage[BIAS] + columns]
-    for j in range(columns):
-        average, variance = np.float32(mean[j]), np.float32(squares[j] / batch)
-        statistics[MEAN, begin + j], statistics[VARIANCE, begin + j] = average, variance
-        moving_mean[j] += (average - moving_mean[j]) * rest
-        moving_variance[j] += (variance - moving_variance[j]) * rest
+    moving_mean, moving_variance = moving_statistics(network, index)
+    for j in range(mean.size):
+        moving_mean[j] += (mean[j] - moving_mean[j]) * rest
+        moving_variance[j] += (variance[j] / count - moving_variance[j]) * rest
+        variance[j] = factor_of(variance[j] / count, epsilon)
 
 
 @kernel
-def batch_sums(network: Network, statistics: Float32, parts: Float64, index: int, pieces: int, batch: int) -> None:
+def batch_sums(network: Network, statistics: Float32, parts: Float32, index: int, pieces: int, batch: int) -> None:
     """The means that the way back needs, from the sums of pieces."""
-    stage = network.stages[index]
-    for j in range(stage[STATISTICS], stage[STATISTICS] + stage[COLUMNS]):
-        gradient = product = np.float64(0)
-        for number in range(pieces):
-            gradient += parts[number, PIECE_MEAN, j]
-            product += parts[number, PIECE_SQUARES, j]
-        statistics[GRADIENT_MEAN, j] = np.float32(gradient / batch)
-        statistics[PRODUCT_MEAN, j] = np.float32(product / batch)
+    begin, end = network.stages[index, STATISTICS], network.stages[index, STATISTICS] + network.stages[index, COLUMNS]
+    gradient, product = statistics[GRADIENT_MEAN, begin:end], statistics[PRODUCT_MEAN, begin:end]
+    gradient[:] = 0
+    product[:] = 0
+    for number in range(pieces):
+        own, products = parts[number, PIECE_MEAN, begin:end], parts[number, PIECE_SQUARES, begin:end]
+        for j in range(gradient.size):
+            gradient[j] += own[j]
+            product[j] += products[j]
+    share = np.float32(1 / batch)
+    for j in range(gradient.size):
+        gradient[j] *= share
+        product[j] *= share
 
 
 @kernel
-def constrain(network: Network, index: int, unit_first: int, unit_last: int) -> None:
-    """Make some units' weights of a variable fulfil its constraint."""
+def constrain(network: Network, room: Float32, index: int, share: int, shares: int) -> None:
+    """Make a share of a variable's weights fulfil its constraint: some units, or whole vectors of them."""
     variable = network.variables[index]
     stage = network.stages[variable[OF_STAGE]]
     w = network.parameters[variable[OFFSET] : variable[OFFSET] + variable[SIZE]]
+    limit, at_most = network.penalties[index, 2], variable[CONSTRAINT] == MAX_NORM
+    rows, columns = stage[PANEL_ROWS], stage[PANEL_COLUMNS]
     if variable[CONSTRAINT] == NON_NEG:
-        units = stage[UNITS]
-        clip_negative(w[w.size * unit_first // units : w.size * unit_last // units])
+        clip_negative(w[w.size * share // shares : w.size * (share + 1) // shares])
+    elif stage[NARROW]:
+        for unit in range(stage[UNITS] * share // shares, stage[UNITS] * (share + 1) // shares):
+            constrain_row(w, rows, columns, unit, limit, at_most)
     else:
-        for unit in range(unit_first, unit_last):
-            constrain_norm(
-                w, stage[PANEL_ROWS], stage[PANEL_COLUMNS], stage[NARROW] != 0, stage[INPUTS], unit,
-                network.penalties[index, 2], variable[CONSTRAINT] == MAX_NORM,
-            )  # fmt: skip
+        vectors = columns // SIMD_WIDTH
+        for vector in range(vectors * share // shares, vectors * (share + 1) // shares):
+            panel = vector * SIMD_WIDTH // PANEL * PANEL
+            first = panel * rows + vector * SIMD_WIDTH - panel
+            constrain_columns(w, first, min(PANEL, columns - panel), rows, limit, at_most, room)
 
 
 @entry
@@ -247,13 +277,14 @@ def run_stage(
         The thread, or the piece whose statistics are made.
     first, slab, rows : int
         The batch's row, the workspace's row where it lies, and how many there are. For a batch's statistics: the
-        rows of a piece, the number of pieces, the rows of the batch.
+        rows of a piece, the number of pieces, the rows of the batch. For a constraint: the share and, as rows, of
+        how many.
     training : bool
         Whether a batch's own statistics are used.
     """
     activations, slopes, statistics, capacity = space.rows, space.slopes, space.statistics, job[CAPACITY]
     if what == STAGE_FORWARD:
-        stage_forward(network, activations, statistics, capacity, index, slab, rows, training)
+        stage_forward(network, activations, slopes, statistics, capacity, index, slab, rows, training)
     elif what == STAGE_BACKWARD:
         stage_backward(network, activations, slopes, statistics, capacity, index, slab, rows)
     elif what == STAGE_NOISE:
@@ -263,7 +294,7 @@ def run_stage(
     elif what == BATCH_BACKWARD:
         batch_sums(network, statistics, space.piece_statistics, index, slab, rows)
     elif what == STAGE_CONSTRAINT:
-        constrain(network, index, first, first + rows)
+        constrain(network, space.packed[rank * job[PACK_ROOM] :], index, first, rows)
     else:
         stage = network.stages[index]
         stride, begin = stage[LEFT_STRIDE], stage[STATISTICS]
@@ -273,7 +304,7 @@ def run_stage(
         if what == PIECE_FORWARD:
             column_moments(activations, left, stride, rows, one, other)
         else:
-            column_sums(slopes, out, activations, out, stride, rows, one, other)
+            column_sums(slopes, out, activations, left, stride, rows, one, other)
 
 
 @entry

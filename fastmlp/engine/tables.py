@@ -11,15 +11,15 @@ Int64 = NDArray[np.int64]
 UInt32 = NDArray[np.uint32]
 
 # Kinds of stages: a dense layer, the same numbers (for an activation, noise, or a fork), a scale and an offset for
-# each column, mean 0 and variance 1 by columns or by rows, and the sum of two tensors.
+# each column, the same after mean 0 and variance 1 by columns or by rows, and the sum of two tensors.
 DENSE, COPY, AFFINE, STANDARD_COLUMNS, STANDARD_ROWS, JOIN = range(6)
 
 # Columns of the stage table. COLUMNS is UNITS padded. LEFT, OUT and SKIP count floats of one row of the workspace: the
 # slab of a tensor begins at LEFT * capacity. KERNEL and BIAS are offsets of two variables, whatever they are to the
-# stage. A dense layer's kernel lies in panels of PANEL_ROWS rows and PANEL_COLUMNS columns in all: those of w, or
-# (NARROW) those of w^T. ACTIVATION_AT is the address of what runs an activation that is not common, CALLBACK that of a
-# user's function. BACK: something below is
-# trained. STATISTICS: the first column of the batch's statistics, or -1 for moving ones.
+# stage; where there are a mean and a variance, they follow. A dense layer's kernel lies in panels of PANEL_ROWS rows
+# and PANEL_COLUMNS columns in all: those of w, or (NARROW) those of w^T. ACTIVATION_AT is the address of what runs an
+# activation that is not common, CALLBACK that of a user's function. BACK: something below is trained. STATISTICS: the
+# first column of the batch's statistics, or -1 for moving ones.
 (
     KIND, INPUTS, UNITS, COLUMNS, LEFT, LEFT_STRIDE, OUT, OUT_STRIDE, KERNEL, PANEL_ROWS, PANEL_COLUMNS, NARROW, BIAS,
     ACTIVATION, ACTIVATION_AT, CALLBACK, BACK, SKIP, NOISE, NOISE_SEED, STATISTICS, STAGE_FIELDS,
@@ -37,9 +37,9 @@ STAGE, VARIABLE, GRADIENT, AT, COUNT, COLUMN, ROW, ROWS, ITEM_FIELDS = range(9)
 # How the gradient comes about: a product, a sum over the rows, or a sum of products with the stage's inputs.
 OF_KERNEL, OF_OFFSET, OF_SCALE = range(3)
 
-# Rows of the batch's statistics, and of those of a piece of it: on the way back, the means of the gradient and of
-# its product with the standardised column, first as sums.
-MEAN, VARIANCE, GRADIENT_MEAN, PRODUCT_MEAN, STATISTIC_ROWS = range(5)
+# Rows of the batch's statistics (FACTOR is what brings a column to variance 1), and of those of a piece of it: on the
+# way back, the means of the gradient and of its product with the standardised column, first as sums.
+MEAN, FACTOR, GRADIENT_MEAN, PRODUCT_MEAN, STATISTIC_ROWS = range(5)
 PIECE_MEAN, PIECE_SQUARES, PIECE_STATISTICS = range(3)
 
 # No address.
@@ -104,7 +104,7 @@ class Workspace(NamedTuple):
     sums: Float64  # (pieces, PIECE_METRICS + sums of the metrics)
     zeros: Float32  # a vector's worth of zeros
     statistics: Float32  # (STATISTIC_ROWS, columns that are standardised by the batch)
-    piece_statistics: Float64  # (pieces, PIECE_STATISTICS, columns as above)
+    piece_statistics: Float32  # (pieces, PIECE_STATISTICS, columns as above)
     words: UInt32  # flat, each random words for a row
 
 

@@ -121,7 +121,7 @@ def make_workspace(
         np.zeros((pieces, t.PIECE_METRICS + metric_sums)),
         aligned(2 * SIMD_WIDTH),
         np.zeros((t.STATISTIC_ROWS, plan.statistics if training else 0), np.float32),
-        np.zeros((pieces, t.PIECE_STATISTICS, plan.statistics if training else 0)),
+        np.zeros((pieces, t.PIECE_STATISTICS, plan.statistics if training else 0), np.float32),
         np.zeros(threads * plan.word_room if training else 0, np.uint32),
     )
     return Room(workspace, capacity, batch, pieces)
@@ -132,5 +132,5 @@ def prediction_space(plan: Plan, capacity: int) -> t.Workspace:
     none, no_sums = aligned(0), np.zeros((0, 0))
     return t.Workspace(
         aligned(capacity * plan.row_floats), none, none, none, none, none, none, none, none, no_sums,
-        aligned(2 * SIMD_WIDTH), np.zeros((0, 0), np.float32), np.zeros((0, 0, 0)), np.zeros(0, np.uint32),
+        aligned(2 * SIMD_WIDTH), np.zeros((0, 0), np.float32), np.zeros((0, 0, 0), np.float32), np.zeros(0, np.uint32),
     )  # fmt: skip

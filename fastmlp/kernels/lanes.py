@@ -24,7 +24,10 @@ ZERO = np.float32(0)
 
 def _first_lanes(builder: Any, count: Any) -> Any:
     """A mask of the first ``count`` lanes."""
-    lanes_type = ir.VectorType(count.type, SIMD_WIDTH)
+    # in 32 bits, one comparison serves a whole vector
+    whole = ir.Constant(count.type, SIMD_WIDTH)
+    count = builder.trunc(builder.select(builder.icmp_signed("<", count, whole), count, whole), INDEX)
+    lanes_type = ir.VectorType(INDEX, SIMD_WIDTH)
     single = builder.insert_element(ir.Constant(lanes_type, ir.Undefined), count, INDEX(0))
     zeros = ir.Constant(ir.VectorType(INDEX, SIMD_WIDTH), [0] * SIMD_WIDTH)
     counts = builder.shuffle_vector(single, ir.Constant(lanes_type, ir.Undefined), zeros)
@@ -173,9 +176,8 @@ if JIT_DISABLED:
     )
 
 __all__ = [
-    "row_dot",
-    "row_largest",
-    "row_squares", "row_sum", "tile_load_part", "tile_scale", "tile_shift", "tile_store_part",
+    "lanes_sum", "row_largest", "row_squares", "row_sum", "tile_add", "tile_load_part", "tile_product", "tile_scale",
+    "tile_shift", "tile_store_part",
 ]  # fmt: skip
 
 
@@ -205,19 +207,4 @@ def row_squares(values: Buffer, first: int, count: int, centre: np.float32) -> n
     for j in range(SIMD_WIDTH, count, SIMD_WIDTH):
         part = tile_shift(tile_load_part(values, first + j, count - j, centre), -centre)
         tile = tile_add(tile, tile_product(part, part))
-    return np.float32(lanes_sum(tile))
-
-
-@inlined
-def row_dot(left: Buffer, left_first: int, right: Buffer, right_first: int, count: int) -> np.float32:
-    """Return the sum of products of two rows of ``count`` elements."""
-    tile = tile_product(tile_load_part(left, left_first, count, ZERO), tile_load_part(right, right_first, count, ZERO))
-    for j in range(SIMD_WIDTH, count, SIMD_WIDTH):
-        tile = tile_add(
-            tile,
-            tile_product(
-                tile_load_part(left, left_first + j, count - j, ZERO),
-                tile_load_part(right, right_first + j, count - j, ZERO),
-            ),
-        )
     return np.float32(lanes_sum(tile))

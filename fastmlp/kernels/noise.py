@@ -12,28 +12,18 @@ Words = NDArray[np.uint32]
 
 DROPOUT, GAUSSIAN = 1, 2
 
-ZERO, HALF, ONE = np.float32(0), np.float32(0.5), np.float32(1)
-SQRT_TWO = np.float32(2**0.5)
+ZERO, HALF = np.float32(0), np.float32(0.5)
+MINUS_TWO = np.float32(-2)
 # dropout decides by 16 bits
 LEVELS = 65536
 LOW_HALF = np.uint32(LEVELS - 1)
 HALF_BITS = np.uint32(16)
 WORDS_A_BLOCK = 4
 TO_UNIT = np.float32(2.0**-31)
-# Giles, "Approximating the erfinv function", GPU Computing Gems 2 (2010), table 5: in w - 2.5 for w = -log(1 - x^2)
-# below 5, and in sqrt(w) - 3 beyond
-CENTRE = tuple(
-    np.float32(c)
-    for c in (1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.00021858087, -4.39150654e-06,
-              -3.5233877e-06, 3.43273939e-07, 2.81022636e-08)
-)  # fmt: skip
-TAIL = tuple(
-    np.float32(c)
-    for c in (2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773, -0.00367342844,
-              0.00134934322, 0.000100950558, -0.000200214257)
-)  # fmt: skip
-WHERE_THE_TAIL_BEGINS = np.float32(5)
-CENTRE_SHIFT, TAIL_SHIFT = np.float32(2.5), np.float32(3)
+ONE_BIT, TO_SIGN = np.uint32(1), np.uint32(31)
+# sin(pi t / 2) / t and cos(pi t / 2) in t^2 on |t| <= 1, within 1e-8 and 7e-8: minimax fits as in vmath
+SINE = tuple(np.float32(c) for c in (1.5707963, -0.6459628, 0.07968618, -0.004668948, 0.00014928478))
+COSINE = tuple(np.float32(c) for c in (0.99999994, -1.2336977, 0.25364742, -0.020804573, 0.00085483585))
 
 
 @kernel
@@ -75,23 +65,28 @@ def dropout_row(values: Buffer, slopes: Buffer, words: Words, rate: np.float32) 
 
 
 @scalar
-def normal(word: np.uint32) -> np.float32:
-    """Return the normal quantile of a word taken as a number in (-1, 1): sqrt(2) erfinv(x), within 5.6."""
-    x = (np.float32(np.int32(word)) + HALF) * TO_UNIT
-    x = x if abs(x) < ONE else np.float32(0.99999994) * x
-    w = -vmath.log((ONE - x) * (ONE + x))
-    c = w - CENTRE_SHIFT
-    t = np.sqrt(w) - TAIL_SHIFT
-    centre = CENTRE[8]
-    tail = TAIL[8]
-    for k in range(7, -1, -1):
-        centre = centre * c + CENTRE[k]
-        tail = tail * t + TAIL[k]
-    return SQRT_TWO * x * (centre if w < WHERE_THE_TAIL_BEGINS else tail)
+def normal_pair(first: np.uint32, second: np.uint32) -> tuple[np.float32, np.float32]:
+    """Return two independent normal numbers, within 6.7, of two random words (Box & Muller, Ann. Math. Stat. 29, 1958).
+
+    They are a point's coordinates: its distance is ``sqrt(-2 log u)`` with u in (0, 1] from 31 bits of the first word,
+    its angle from -pi / 2 to pi / 2 follows from the second one, and the bit that is left mirrors the point.
+    """
+    u = (np.float32(np.int32(first >> ONE_BIT)) + HALF) * TO_UNIT
+    distance = np.sqrt(MINUS_TWO * vmath.log_normal(u))
+    t = np.float32(np.int32(second)) * TO_UNIT
+    square = t * t
+    s, c = SINE, COSINE
+    sine = t * (s[0] + square * (s[1] + square * (s[2] + square * (s[3] + square * s[4]))))
+    cosine = c[0] + square * (c[1] + square * (c[2] + square * (c[3] + square * c[4])))
+    return distance * sine, vmath.mirrored(distance * cosine, first << TO_SIGN)
 
 
 @kernel
 def gaussian_row(values: Buffer, words: Words, deviation: np.float32) -> None:
-    """Add normal noise to a row."""
-    for i in range(values.size):
-        values[i] += deviation * normal(words[i])
+    """Add normal noise to a row of an even number of elements: a pair's to one in each half."""
+    pairs = values.size // 2
+    lower, upper, others = values[:pairs], values[pairs : 2 * pairs], words[pairs : 2 * pairs]
+    for i in range(pairs):
+        one, other = normal_pair(words[i], others[i])
+        lower[i] += deviation * one
+        upper[i] += deviation * other

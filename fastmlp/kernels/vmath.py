@@ -115,6 +115,12 @@ def _with_sign(magnitude: np.float32, x: np.float32) -> np.float32:
 
 
 @inlined
+def mirrored(x: np.float32, sign: np.uint32) -> np.float32:
+    """Compute x, or -x where the highest bit of ``sign`` is set; the others must not be."""
+    return _from_bits(np.int32(_bits(x) ^ np.int32(sign)))
+
+
+@inlined
 def _power_of_two(n: np.int32) -> np.float32:
     """Build 2**n from its bits, for -126 <= n <= 127."""
     return _from_bits(np.int32(np.int32(n + EXPONENT_BIAS) << MANTISSA_BITS))
@@ -152,6 +158,14 @@ def _exp_reduced(r: np.float32, low: np.float32) -> np.float32:
     """Compute exp(r + low) for |r| <= ln(2)/2."""
     total, small = _exp_parts(r, low)
     return total + small
+
+
+@inlined
+def _log_parts(x: np.float32) -> tuple[np.int32, np.float32]:
+    """Split x = 2**k·(1 + f), with sqrt(1/2) <= 1 + f <= sqrt(2), for positive normal x."""
+    bits = _bits(x)
+    k = np.int32(np.int32(bits - SQRT_HALF_BITS) >> MANTISSA_BITS)
+    return k, _from_bits(np.int32(bits - np.int32(k << MANTISSA_BITS))) - ONE
 
 
 @inlined
@@ -207,13 +221,18 @@ def log(x: np.float32) -> np.float32:
     Source: Cody & Waite, chapter 5 (with a polynomial in f for their rational function).
     """
     subnormal = x < SMALLEST_NORMAL
-    bits = _bits(x * TO_NORMAL if subnormal else x)
-    k = np.int32(np.int32(bits - SQRT_HALF_BITS) >> MANTISSA_BITS)
-    f = _from_bits(np.int32(bits - np.int32(k << MANTISSA_BITS))) - ONE
+    k, f = _log_parts(x * TO_NORMAL if subnormal else x)
     result = _log_reduced(f, np.int32(k - (MANTISSA_BITS if subnormal else INT_ZERO)))
     result = result if x < INFINITY else x
     result = NAN if x < ZERO else result
     return -INFINITY if x == ZERO else result
+
+
+@inlined
+def log_normal(x: np.float32) -> np.float32:
+    """Compute the natural logarithm of a positive normal number, as :func:`log` does."""
+    k, f = _log_parts(x)
+    return _log_reduced(f, k)
 
 
 @inlined

@@ -11,7 +11,7 @@ from ..inputs import check_array, check_finite
 from .base import Float32, Layer, Shape, Weight, one_row
 
 if TYPE_CHECKING:
-    from ..engine.chain import Chain
+    from ..engine.chain import Chain, Variable
 
 # Keras' fuzz factor: no standard deviation is taken to be less
 SMALLEST_DEVIATION = 1e-7
@@ -62,13 +62,11 @@ class _Standardised(Layer):
         """Return those of gamma and beta (K,), as far as there are any."""
         return {**({"gamma": shape} if self.scale else {}), **({"beta": shape} if self.center else {})}
 
-    def _lay_affine(self, chain: "Chain") -> None:
-        """Add the stage of gamma and beta, if there is one of them."""
-        if not (self.scale or self.center):
-            return
+    def _affine(self, chain: "Chain") -> "tuple[Variable, Variable]":
+        """The scale and the offset of the stage: gamma and beta, or numbers that change nothing."""
         gamma = self._weights[0] if self.scale else Weight(np.ones(chain.width, np.float32))
         beta = self._weights[int(self.scale)] if self.center else Weight(np.zeros(chain.width, np.float32))
-        chain.affine(
+        return (
             chain.variable(gamma, self._trainable and self.scale, regularizer=self.gamma_regularizer),
             chain.variable(beta, self._trainable and self.center, regularizer=self.beta_regularizer),
         )
@@ -139,10 +137,11 @@ class BatchNormalization(_Standardised):
         return [(weight, self._trainable and index < last) for index, weight in enumerate(self._weights)]
 
     def lay(self, chain: "Chain") -> None:
-        """Add a stage that standardises and, with gamma or beta, one that scales."""
+        """Add one stage."""
         mean, variance = (chain.variable(weight, False) for weight in self._weights[-2:])
-        chain.standardise_columns(mean, variance, self.epsilon, self.momentum, by_batch=self._trainable)
-        self._lay_affine(chain)
+        chain.standardise_columns(
+            mean, variance, *self._affine(chain), self.epsilon, self.momentum, by_batch=self._trainable
+        )
 
 
 class LayerNormalization(_Standardised):
@@ -178,9 +177,8 @@ class LayerNormalization(_Standardised):
         )
 
     def lay(self, chain: "Chain") -> None:
-        """Add a stage that standardises and, with gamma or beta, one that scales."""
-        chain.standardise_rows(self.epsilon)
-        self._lay_affine(chain)
+        """Add one stage."""
+        chain.standardise_rows(*self._affine(chain), self.epsilon)
 
 
 class Normalization(Layer):
@@ -292,9 +290,11 @@ class Normalization(Layer):
         """Add one stage with constants."""
         mean, variance = (Weight(value) for value in self._stored())
         self._constants = mean, variance
+        one, zero = Weight(np.ones(chain.width, np.float32)), Weight(np.zeros(chain.width, np.float32))
         chain.standardise_columns(
-            chain.variable(mean, False), chain.variable(variance, False), 0.0, 1.0, by_batch=False
-        )
+            chain.variable(mean, False), chain.variable(variance, False), chain.variable(one, False),
+            chain.variable(zero, False), 0.0, 1.0, by_batch=False,
+        )  # fmt: skip
 
 
 def _constants(name: str, value: Any, at_least: float = -np.inf) -> Float32:
