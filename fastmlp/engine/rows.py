@@ -40,6 +40,7 @@ from .tables import (
     COLUMNS,
     COUNT,
     DENSE,
+    DOTS,
     EVALUATE,
     GRADIENT,
     INPUTS,
@@ -160,21 +161,27 @@ def activate(
 
 
 @kernel
-def dense_forward(network: Network, activations: Float32, capacity: int, index: int, slab: int, rows: int) -> None:
+def dense_forward(network: Network, space: Workspace, job: Int64, index: int, rank: int, slab: int, rows: int) -> None:
     """``z = x w + b`` of one dense stage."""
     stage = network.stages[index]
-    left = stage[LEFT] * capacity + slab * stage[LEFT_STRIDE]
-    out = stage[OUT] * capacity + slab * stage[OUT_STRIDE]
-    if stage[NARROW]:
+    left = stage[LEFT] * job[CAPACITY] + slab * stage[LEFT_STRIDE]
+    out = stage[OUT] * job[CAPACITY] + slab * stage[OUT_STRIDE]
+    if stage[NARROW] == DOTS:
         narrow_forward(
-            network.parameters, stage[BIAS], activations, left, stage[LEFT_STRIDE], network.parameters,
-            stage[KERNEL], stage[PANEL_COLUMNS], stage[UNITS], activations, out, stage[OUT_STRIDE], rows,
+            network.parameters, stage[BIAS], space.rows, left, stage[LEFT_STRIDE], network.parameters, stage[KERNEL],
+            stage[PANEL_ROWS], stage[PANEL_COLUMNS], stage[UNITS], space.rows, out, stage[OUT_STRIDE], rows,
         )  # fmt: skip
-    else:
-        rows_product(
-            network.parameters, stage[BIAS], activations, left, stage[LEFT_STRIDE], network.parameters,
-            stage[KERNEL], stage[PANEL_ROWS], stage[INPUTS], stage[COLUMNS], activations, out, stage[OUT_STRIDE], rows,
-        )  # fmt: skip
+        return
+    panels, panel, panel_rows = network.parameters, stage[KERNEL], stage[PANEL_ROWS]
+    if stage[NARROW]:
+        transpose_panel(
+            panels, panel, panel_rows, stage[PANEL_COLUMNS], 0, stage[COLUMNS], space.packed, rank * job[PACK_ROOM]
+        )
+        panels, panel = space.packed, rank * job[PACK_ROOM]
+    rows_product(
+        network.parameters, stage[BIAS], space.rows, left, stage[LEFT_STRIDE], panels, panel, panel_rows,
+        stage[INPUTS], stage[COLUMNS], space.rows, out, stage[OUT_STRIDE], rows,
+    )  # fmt: skip
 
 
 @kernel
@@ -184,7 +191,7 @@ def stage_forward(
 ) -> None:  # fmt: skip
     """``z`` of one stage."""
     if network.stages[index, KIND] == DENSE:
-        dense_forward(network, space.rows, job[CAPACITY], index, slab, rows)
+        dense_forward(network, space, job, index, rank, slab, rows)
     else:
         extend(network.extension[0], frame, STAGE_FORWARD, index, rank, first, slab, rows, training)
 
