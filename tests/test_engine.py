@@ -13,6 +13,7 @@ from fastmlp.engine.chain import Chain
 from fastmlp.engine.pace import Pace
 from fastmlp.engine.plan import Plan
 from fastmlp.kernels.gemm import padded_rows
+from fastmlp.kernels.jit import SIMD_WIDTH
 
 OPTIMIZERS = {
     "adam": optimizers.Adam(),
@@ -90,6 +91,28 @@ def plan(*sizes: int) -> Plan:
         layer.build((inputs,), np.random.default_rng(0))
         layer.lay(chain)
     return Plan(chain, 0)
+
+
+# up to four outputs go forward by dot products or with a panel of w, as the inputs are many or few
+@pytest.mark.parametrize("units", range(1, 6))
+@pytest.mark.parametrize("inputs", [1, 2, SIMD_WIDTH - 1, SIMD_WIDTH, 2 * SIMD_WIDTH + 1, 5 * SIMD_WIDTH])
+def test_a_layer_of_few_outputs(inputs, units, small_blocks, two_threads):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((41, 3), np.float32), rng.standard_normal((41, units), np.float32)
+    model = Sequential([Input(shape=(3,)), Dense(inputs, "tanh"), Dense(units)], seed=1)
+    model.compile(optimizers.SGD(1.0), "mse")
+    w, b, v, c = (weight.astype(np.float64) for weight in model.get_weights())
+    hidden = np.tanh(x @ w + b)
+    outputs = hidden @ v + c
+    np.testing.assert_allclose(model.predict(x), outputs, rtol=1e-5, atol=1e-6)
+    dz = 2 * (outputs - y) / y.size
+    below = dz @ v.T * (1 - hidden**2)
+    model.train_on_batch(x, y)
+    stepped = w - x.T @ below, b - below.sum(axis=0), v - hidden.T @ dz, c - dz.sum(axis=0)
+    for mine, other in zip(model.get_weights(), stepped, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=2e-6)
+    model.fit(x, y, batch_size=8, epochs=2, verbose=0)
+    assert np.count_nonzero(model._plan.network.parameters) <= model.count_params(), "padding stays zero"
 
 
 @pytest.mark.parametrize("sizes", [(1, 1), (2, 25, 15, 1), (20, 64, 64, 1), (784, 128, 10), (1030, 700, 3), (3, 2000)])

@@ -133,8 +133,8 @@ def test_narrow_forward(batch, inputs, units):
     out = Guarded(rows * stride)
     transposed = np.pad(w.T, ((0, 0), (0, columns - inputs)))
     narrow.narrow_forward(
-        b, 0, left.reshape(-1), 0, left.shape[1], panels(transposed, gemm.LOW_ROWS), 0, columns, units, out.flat, 0,
-        stride, rows,
+        b, 0, left.reshape(-1), 0, left.shape[1], panels(transposed, gemm.LOW_ROWS), 0, gemm.LOW_ROWS, columns, units,
+        out.flat, 0, stride, rows,
     )  # fmt: skip
     z = out.flat.reshape(rows, stride)
     expected = x.astype(np.float64) @ w + b

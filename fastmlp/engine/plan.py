@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..activations import Custom, is_common
 from ..kernels.gemm import PANEL, TALL_ROWS, leading_dimension, padded_columns, padded_rows
-from ..kernels.narrow import is_narrow
+from ..kernels.narrow import NARROW_UNITS, takes_dots
 from ..layers import Weight
 from . import tables as t
 from .chain import Chain, Variable
@@ -122,7 +122,7 @@ class Plan:
             * table[:, t.INPUTS]
             * np.where(table[:, t.NARROW], table[:, t.UNITS], table[:, t.COLUMNS])
         )
-        self.pack_floats = PANEL * int(table[:, t.COLUMNS].max())
+        self.pack_floats = PANEL * int(table[:, [t.COLUMNS, t.PANEL_COLUMNS]].max())
         self.forward_flops = int(2 * products.sum())
         self.training_flops = int(4 * products.sum() + 2 * (products * table[:, t.BACK]).sum())
         self.seed_noise(seed)
@@ -231,9 +231,11 @@ def _penalty(variable: Variable) -> tuple[float, float, float, float]:
 def _lay_kernel(row: t.Int64) -> int:
     """Write how a dense stage's kernel lies into its row of the table; return the kernel's padded size."""
     inputs, units = int(row[t.INPUTS]), int(row[t.UNITS])
-    row[t.NARROW] = is_narrow(inputs, units)
-    if row[t.NARROW]:
-        row[t.PANEL_ROWS], row[t.PANEL_COLUMNS] = padded_rows(units), padded_columns(inputs)
+    if units <= NARROW_UNITS:
+        row[t.NARROW] = t.DOTS if takes_dots(inputs, units) else t.PACKED
+        # whole vectors where the forward pass transposes blocks
+        row[t.PANEL_ROWS] = padded_rows(units) if row[t.NARROW] == t.DOTS else row[t.COLUMNS]
+        row[t.PANEL_COLUMNS] = padded_columns(inputs)
     else:
         # whole vectors where the backward pass transposes blocks
         row[t.PANEL_ROWS] = padded_columns(padded_rows(inputs)) if row[t.BACK] else padded_rows(inputs)

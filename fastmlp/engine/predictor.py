@@ -10,6 +10,7 @@ from ..kernels.atomics import atomic_add, atomic_load, relax
 from ..kernels.extension import pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, machine_code
+from ..kernels.lanes import copy_row
 from ..rows import Rows
 from ..threads import Team
 from . import tables as t
@@ -26,6 +27,7 @@ from .tables import (
     NEXT,
     OUT,
     OUT_STRIDE,
+    PACK_ROOM,
     UNITS,
     Float32,
     Int64,
@@ -69,10 +71,7 @@ def predict_rows(
         first = block * job[BLOCK]
         rows = min(job[BLOCK], x.shape[0] - first)
         for row in range(rows):
-            source = x[first + row]
-            target = activations[(slab + row) * stride : (slab + row) * stride + features]
-            for j in range(features):
-                target[j] = source[j]
+            copy_row(x[first + row], 0, features, activations, (slab + row) * stride, features)
         padded = padded_rows(rows)
         forward(network, space, job, 0, last + 1, rank, 0, slab, padded, False, frame)
         activate(network, activations, activations, capacity, last, slab, padded, False, frame)
@@ -167,8 +166,8 @@ class Predictor:
                     watch(last)
 
     def _make_context(self, threads: int) -> _Context:
-        space = prediction_space(self._plan, self._block * threads)
+        space = prediction_space(self._plan, self._block * threads, threads)
         self._plan.prepare(space)
         job = np.zeros(t.JOB_FIELDS, np.int64)
-        job[BLOCK], job[CAPACITY] = self._block, self._block * threads
+        job[BLOCK], job[CAPACITY], job[PACK_ROOM] = self._block, self._block * threads, self._plan.pack_floats
         return _Context(space, job, np.zeros(t.SYNC_WORDS, np.int64))

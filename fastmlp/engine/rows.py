@@ -17,9 +17,10 @@ from ..kernels.gemm import (
     rows_product,
     transpose_panel,
 )
-from ..kernels.jit import kernel
+from ..kernels.jit import SIMD_WIDTH, kernel
+from ..kernels.lanes import copy_row
 from ..kernels.narrow import narrow_forward
-from ..kernels.pointwise import scale_gradient
+from ..kernels.pointwise import copy_rows, multiply_rows, scale_gradient
 from ..kernels.softmax import softmax_backward, softmax_crossentropy, softmax_forward
 from ..losses.kinds import CATEGORICAL_LOGITS, SMOOTHING, SPARSE_LOGITS
 from ..losses.table import common_value_and_grad, weighted_total
@@ -39,6 +40,7 @@ from .tables import (
     COLUMNS,
     COUNT,
     DENSE,
+    DOTS,
     EVALUATE,
     GRADIENT,
     INPUTS,
@@ -100,9 +102,7 @@ def gather(network: Network, space: Workspace, data: Data, job: Int64, first: in
     features = data.x.shape[1]
     for row in range(rows):
         source = data.x[source_row(data, job, first + row)]
-        target = space.rows[(slab + row) * stride : (slab + row) * stride + features]
-        for j in range(features):
-            target[j] = source[j]
+        copy_row(source, 0, features, space.rows, (slab + row) * stride, features)
 
 
 @kernel
@@ -111,10 +111,7 @@ def gather_targets(data: Data, job: Int64, first: int, rows: int, targets: Float
     columns = job[TARGET_COLUMNS]
     for row in range(rows):
         source = source_row(data, job, first + row)
-        y = data.y[source]
-        target = targets[row * columns : (row + 1) * columns]
-        for j in range(columns):
-            target[j] = y[j]
+        copy_row(data.y[source], 0, columns, targets, row * columns, columns)
         if weights.size:
             weights[row] = data.weights[source]
 
@@ -157,27 +154,34 @@ def activate(
         )  # fmt: skip
     # f(0) may not be 0, and the weights' gradient reads whole vectors of a row
     if units < stage[COLUMNS] and activations[out + units] != 0:
-        for row in range(rows):
-            for j in range(out + row * stride + units, out + row * stride + stage[COLUMNS]):
-                activations[j] = 0
+        last = stage[COLUMNS] - SIMD_WIDTH
+        copy_rows(
+            activations, out + last, stride, activations, out + last, stride, rows, units - last, SIMD_WIDTH
+        )  # fmt: skip
 
 
 @kernel
-def dense_forward(network: Network, activations: Float32, capacity: int, index: int, slab: int, rows: int) -> None:
+def dense_forward(network: Network, space: Workspace, job: Int64, index: int, rank: int, slab: int, rows: int) -> None:
     """``z = x w + b`` of one dense stage."""
     stage = network.stages[index]
-    left = stage[LEFT] * capacity + slab * stage[LEFT_STRIDE]
-    out = stage[OUT] * capacity + slab * stage[OUT_STRIDE]
-    if stage[NARROW]:
+    left = stage[LEFT] * job[CAPACITY] + slab * stage[LEFT_STRIDE]
+    out = stage[OUT] * job[CAPACITY] + slab * stage[OUT_STRIDE]
+    if stage[NARROW] == DOTS:
         narrow_forward(
-            network.parameters, stage[BIAS], activations, left, stage[LEFT_STRIDE], network.parameters,
-            stage[KERNEL], stage[PANEL_COLUMNS], stage[UNITS], activations, out, stage[OUT_STRIDE], rows,
+            network.parameters, stage[BIAS], space.rows, left, stage[LEFT_STRIDE], network.parameters, stage[KERNEL],
+            stage[PANEL_ROWS], stage[PANEL_COLUMNS], stage[UNITS], space.rows, out, stage[OUT_STRIDE], rows,
         )  # fmt: skip
-    else:
-        rows_product(
-            network.parameters, stage[BIAS], activations, left, stage[LEFT_STRIDE], network.parameters,
-            stage[KERNEL], stage[PANEL_ROWS], stage[INPUTS], stage[COLUMNS], activations, out, stage[OUT_STRIDE], rows,
-        )  # fmt: skip
+        return
+    panels, panel, panel_rows = network.parameters, stage[KERNEL], stage[PANEL_ROWS]
+    if stage[NARROW]:
+        transpose_panel(
+            panels, panel, panel_rows, stage[PANEL_COLUMNS], 0, stage[COLUMNS], space.packed, rank * job[PACK_ROOM]
+        )
+        panels, panel = space.packed, rank * job[PACK_ROOM]
+    rows_product(
+        network.parameters, stage[BIAS], space.rows, left, stage[LEFT_STRIDE], panels, panel, panel_rows,
+        stage[INPUTS], stage[COLUMNS], space.rows, out, stage[OUT_STRIDE], rows,
+    )  # fmt: skip
 
 
 @kernel
@@ -187,7 +191,7 @@ def stage_forward(
 ) -> None:  # fmt: skip
     """``z`` of one stage."""
     if network.stages[index, KIND] == DENSE:
-        dense_forward(network, space.rows, job[CAPACITY], index, slab, rows)
+        dense_forward(network, space, job, index, rank, slab, rows)
     else:
         extend(network.extension[0], frame, STAGE_FORWARD, index, rank, first, slab, rows, training)
 
@@ -214,11 +218,7 @@ def forward(
 @kernel
 def compact(source: Float32, first: int, stride: int, rows: int, columns: int, target: Float32) -> None:
     """Copy rows from ``stride`` apart to without gaps."""
-    for row in range(rows):
-        packed = target[row * columns : (row + 1) * columns]
-        loose = source[first + row * stride : first + row * stride + columns]
-        for j in range(columns):
-            packed[j] = loose[j]
+    copy_rows(source, first, stride, target, 0, columns, rows, columns, columns)
 
 
 @kernel
@@ -265,12 +265,14 @@ def judge(
     outputs, predictions, targets, weights, values, gradient = rooms(space, job, rank, rows, units)
     sums = space.sums[piece]
     logits, metrics = job[LOGITS] != 0, objective.metrics.shape[0]
+    # what the loss takes is z itself
+    of_z = logits or stage[ACTIVATION] == LINEAR
     training = job[MODE] != EVALUATE
     gather_targets(data, job, first, rows, targets, weights)
     padded = padded_rows(rows)
     softmax = job[LOSS_KIND] == CATEGORICAL_LOGITS or job[LOSS_KIND] == SPARSE_LOGITS
     # straight from the place of z to that of its gradient
-    direct = training and softmax and (logits or stage[ACTIVATION] == LINEAR)
+    direct = training and softmax and of_z
     if direct:
         softmax_crossentropy(
             space.rows, out, stride, targets, job[LOSS_KIND] == SPARSE_LOGITS, objective.loss_parameters[SMOOTHING],
@@ -288,7 +290,7 @@ def judge(
             index,
             slab,
             padded,
-            training and not logits and not direct,
+            training and not of_z,
             frame,
         )
         compact(space.rows, out, stride, rows, units, predictions)
@@ -311,26 +313,19 @@ def judge(
         else:
             call_extension(job[METRICS_AT], whole, (index, rank, rows, piece))
     if training and not direct:
-        spread_gradient(space, stage, out, gradient, rows, logits)
+        spread_gradient(space, stage, out, gradient, rows, of_z)
 
 
 @kernel
-def spread_gradient(space: Workspace, stage: Int64, out: int, gradient: Float32, rows: int, logits: bool) -> None:
-    """Turn the gradient of the outputs into that of the last z, in the slopes' place; padding is zero."""
+def spread_gradient(space: Workspace, stage: Int64, out: int, gradient: Float32, rows: int, of_z: bool) -> None:
+    """Turn the gradient of the outputs (or ``of_z``) into that of the last z, in the slopes' place; padding is zero."""
     stride, units = stage[OUT_STRIDE], stage[UNITS]
-    plain = logits or stage[ACTIVATION] == SOFTMAX
-    for row in range(rows):
-        dz = space.slopes[out + row * stride : out + row * stride + stage[COLUMNS]]
-        da = gradient[row * units : (row + 1) * units]
-        if plain:
-            for j in range(units):
-                dz[j] = da[j]
-        else:
-            for j in range(units):
-                dz[j] *= da[j]
-        for j in range(units, dz.size):
-            dz[j] = 0
-    if stage[ACTIVATION] == SOFTMAX and not logits:
+    softmax = stage[ACTIVATION] == SOFTMAX
+    if of_z or softmax:
+        copy_rows(gradient, 0, units, space.slopes, out, stride, rows, units, stage[COLUMNS])
+    else:
+        multiply_rows(space.slopes, out, stride, gradient, rows, units, stage[COLUMNS])
+    if softmax and not of_z:
         softmax_backward(space.rows, out, stride, space.slopes, out, stride, rows, units)
 
 

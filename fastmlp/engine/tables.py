@@ -25,6 +25,9 @@ DENSE, COPY, AFFINE, STANDARD_COLUMNS, STANDARD_ROWS, JOIN = range(6)
     ACTIVATION, ACTIVATION_AT, CALLBACK, BACK, SKIP, NOISE, NOISE_SEED, STATISTICS, STAGE_FIELDS,
 ) = range(22)  # fmt: skip
 
+# How a narrow layer goes forward: by dot products, or with a panel of w that is made of those of w^T.
+DOTS, PACKED = 1, 2
+
 # Columns of the stages' float32 settings.
 ACTIVATION_PARAMETER, NOISE_AMOUNT, STAGE_EPSILON, STAGE_MOMENTUM, STAGE_SETTINGS = range(5)
 
@@ -94,7 +97,7 @@ class Workspace(NamedTuple):
 
     rows: Float32  # flat: inputs and every layer's activations, a slab of ``capacity`` rows each
     slopes: Float32  # flat, as rows: slopes, then gradients with respect to z
-    packed: Float32  # flat, each a panel of w^T
+    packed: Float32  # flat, each a panel of w^T, or of w
     outputs: Float32  # flat, each (piece, N): what the loss takes
     predictions: Float32  # flat, each (piece, N): what metrics take
     targets: Float32  # flat, each (piece, target columns)

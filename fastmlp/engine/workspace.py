@@ -111,7 +111,7 @@ def make_workspace(
     workspace = t.Workspace(
         aligned(capacity * plan.row_floats),
         aligned(capacity * plan.row_floats if training else 0),
-        aligned(threads * plan.pack_floats if training else 0),
+        aligned(threads * plan.pack_floats),
         aligned(outputs),
         aligned(outputs),
         aligned(piece * target_columns),
@@ -127,10 +127,11 @@ def make_workspace(
     return Room(workspace, capacity, batch, pieces)
 
 
-def prediction_space(plan: Plan, capacity: int) -> t.Workspace:
-    """Return the memory for predictions: the activations of ``capacity`` rows, and nothing else."""
+def prediction_space(plan: Plan, capacity: int, threads: int = 1) -> t.Workspace:
+    """Return the memory for predictions: the activations of ``capacity`` rows, and panels of weights."""
     none, no_sums = aligned(0), np.zeros((0, 0))
     return t.Workspace(
-        aligned(capacity * plan.row_floats), none, none, none, none, none, none, none, none, no_sums,
-        aligned(2 * SIMD_WIDTH), np.zeros((0, 0), np.float32), np.zeros((0, 0, 0), np.float32), np.zeros(0, np.uint32),
+        aligned(capacity * plan.row_floats), none, aligned(threads * plan.pack_floats), none, none, none, none, none,
+        none, no_sums, aligned(2 * SIMD_WIDTH), np.zeros((0, 0), np.float32), np.zeros((0, 0, 0), np.float32),
+        np.zeros(0, np.uint32),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Vectors along one row: its largest element and its sum, whatever its length.
+"""Vectors along one row, whatever its length: its largest element, its sum, and its copy.
 
 The operations are those of :mod:`fastmlp.kernels.simd` on tiles of a single vector; the last vector of a row is
 loaded in part. The lanes are combined at the end, always in the same way.
@@ -14,10 +14,23 @@ from numba.core import cgutils, types
 from numpy.typing import NDArray
 
 from .jit import JIT_DISABLED, SIMD_WIDTH, inlined
-from .simd import FLOAT_BYTES, INDEX, VECTOR, TileType, address, broadcast, fold, operation
+from .simd import (
+    FLOAT_BYTES,
+    INDEX,
+    VECTOR,
+    TileShape,
+    TileType,
+    address,
+    broadcast,
+    fold,
+    operation,
+    tile_load,
+    tile_store,
+)
 
 Buffer = NDArray[np.float32]
 
+ONE_VECTOR = TileShape(1, 1)
 LOWEST = np.float32(-np.inf)
 ZERO = np.float32(0)
 
@@ -176,9 +189,31 @@ if JIT_DISABLED:
     )
 
 __all__ = [
-    "lanes_sum", "row_largest", "row_squares", "row_sum", "tile_add", "tile_load_part", "tile_product", "tile_scale",
-    "tile_shift", "tile_store_part",
+    "copy_row", "lanes_sum", "row_largest", "row_squares", "row_sum", "store_lanes", "tile_add",
+    "tile_load_part", "tile_product", "tile_scale", "tile_shift", "tile_store_part",
 ]  # fmt: skip
+
+
+@inlined
+def store_lanes(tile: Any, out: Buffer, first: int, count: int) -> None:
+    """Write ``count`` lanes, or all if it is more; a partial store of all lanes costs several whole ones."""
+    if count >= SIMD_WIDTH:
+        tile_store(tile, out, first, SIMD_WIDTH)
+    else:
+        tile_store_part(tile, out, first, count)
+
+
+@inlined
+def copy_row(source: Buffer, first: int, count: int, out: Buffer, out_first: int, width: int) -> None:
+    """Copy ``count`` elements, and write zeros up to ``width``; nothing past it is touched.
+
+    A loop over so few elements as a row of a small net has would take twice as long.
+    """
+    whole = count // SIMD_WIDTH * SIMD_WIDTH
+    for j in range(0, whole, SIMD_WIDTH):
+        tile_store(tile_load(ONE_VECTOR, source, first + j, SIMD_WIDTH), out, out_first + j, SIMD_WIDTH)
+    for j in range(whole, width, SIMD_WIDTH):
+        store_lanes(tile_load_part(source, first + j, count - j, ZERO), out, out_first + j, width - j)
 
 
 @inlined

@@ -1,9 +1,10 @@
 """The three products of a dense layer with few outputs, such as the one of a regression or of two classes.
 
 Padded to a vector, a kernel (K,1) would be mostly zeros. With at most :data:`NARROW_UNITS` outputs the roles are
-exchanged: the layer keeps *panels of w^T* (N,K), ``LOW_ROWS`` rows each, and vectors run over k. Then backward is
-an ordinary product of the rows dz with these panels, and the gradient ``dw^T = dz^T x`` an ordinary gradient of
-them. Forward is a dot product of two rows, whose lanes are added at the end.
+exchanged: the layer keeps *panels of w^T* (N,K), and vectors run over k. Then backward is an ordinary product of the
+rows dz with these panels, and the gradient ``dw^T = dz^T x`` an ordinary gradient of them, of ``LOW_ROWS`` rows.
+Forward is a dot product of two rows, whose lanes are added at the end; where K is so small that this addition takes
+longer than the padding, it is an ordinary product with a panel of w, which is made of those of w^T.
 """
 
 import numpy as np
@@ -21,12 +22,12 @@ LANE_SUM = 9
 DOTS = TileShape(LOW_ROWS, 1)
 
 
-def is_narrow(inputs: int, units: int) -> bool:
-    """Say whether a layer (K,N) is faster this way: by vector operations for a row, forward and gradient.
+def takes_dots(inputs: int, units: int) -> bool:
+    """Say whether a layer (K,N) of few outputs goes forward by dot products, by vector operations for a row.
 
-    Dot products take ``N (K / width + LANE_SUM)`` and their gradient K / 4; padded to a vector, each takes K.
+    Dot products take ``N (K / width + LANE_SUM)``; with a panel of w, padded to a vector, there are K.
     """
-    return units <= NARROW_UNITS and units * (inputs / SIMD_WIDTH + LANE_SUM) < 1.75 * inputs
+    return units * (inputs / SIMD_WIDTH + LANE_SUM) < inputs
 
 
 @kernel
@@ -38,6 +39,7 @@ def narrow_forward(
     x_stride: int,
     panels: Buffer,
     panels_offset: int,
+    panel_rows: int,
     columns: int,
     units: int,
     out: Buffer,
@@ -52,7 +54,7 @@ def narrow_forward(
     x : flat buffer
         Rows (``rows``, ``columns``), ``x_stride`` apart, zero past K; ``rows`` is at least ``LOW_ROWS``.
     panels : flat buffer
-        w^T: ``LOW_ROWS`` rows and ``columns`` (padded K) columns, zero past N and K.
+        w^T: ``panel_rows`` rows and ``columns`` (padded K) columns, zero past N and K.
     out : flat buffer
         Rows (``rows``, ``units``), ``out_stride`` apart, and nothing beside them is written.
     """
@@ -64,7 +66,7 @@ def narrow_forward(
             tile = tile_zeros(DOTS)
             for column in range(0, columns, PANEL):
                 width = min(PANEL, columns - column)
-                start = panels_offset + column * LOW_ROWS + unit * width
+                start = panels_offset + column * panel_rows + unit * width
                 for lane in range(0, width, SIMD_WIDTH):
                     tile = tile_fma_lanes(
                         tile, x, x_offset + row * x_stride + column + lane, x_stride, panels, start + lane

@@ -4,11 +4,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .jit import SIMD_WIDTH, kernel
+from .lanes import copy_row, tile_load_part, tile_product
 from .simd import TileShape, tile_fma_lanes, tile_rows, tile_store, tile_zeros
 
 Buffer = NDArray[np.float32]
 
 SUM = TileShape(1, 1)
+ZERO = np.float32(0)
+
+
+@kernel
+def copy_rows(
+    source: Buffer,
+    first: int,
+    stride: int,
+    target: Buffer,
+    target_first: int,
+    target_stride: int,
+    rows: int,
+    columns: int,
+    width: int,
+) -> None:
+    """Copy rows of ``columns`` numbers from ``stride`` to ``target_stride`` apart, with zeros up to ``width``."""
+    for row in range(rows):
+        copy_row(source, first + row * stride, columns, target, target_first + row * target_stride, width)
+
+
+@kernel
+def multiply_rows(
+    slopes: Buffer, first: int, stride: int, gradient: Buffer, rows: int, columns: int, width: int
+) -> None:
+    """``slopes *= da`` with rows of da without gaps; zeros from ``columns`` up to ``width``, in whole vectors."""
+    for row in range(rows):
+        start, da = first + row * stride, row * columns
+        for j in range(0, width, SIMD_WIDTH):
+            slope = tile_load_part(slopes, start + j, columns - j, ZERO)
+            product = tile_product(slope, tile_load_part(gradient, da + j, columns - j, ZERO))
+            tile_store(product, slopes, start + j, SIMD_WIDTH)
 
 
 @kernel

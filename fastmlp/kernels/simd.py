@@ -312,25 +312,24 @@ def transpose_block(
 ) -> Any:
     """Write the transpose of a width x width block of ``source`` to ``target``, in registers.
 
-    Each round interleaves the vectors of the first half with those of the second; after log2(width) rounds
-    the block is transposed (the perfect shuffle: Stone, IEEE Trans. Comp. C-20, 1971).
+    Round by round, blocks of 1, 2, 4... rows and columns exchange places with those across the diagonal (Eklundh,
+    IEEE Trans. Comp. C-21, 1972): most of these shuffles stay within a part of a vector and need no table.
     """
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, start, step, target_array, target_start, target_step = arguments
         data = address(context, builder, signature.args[0], array, start)
         rows = [_load(builder, pointer) for pointer in _row_starts(builder, data, step, SIMD_WIDTH)]
-        half = SIMD_WIDTH // 2
         lanes_type = ir.VectorType(INDEX, SIMD_WIDTH)
-        low = [lane // 2 + (lane % 2) * SIMD_WIDTH for lane in range(SIMD_WIDTH)]
-        high = [lane + half for lane in low]
-        for _ in range(SIMD_WIDTH.bit_length() - 1):
-            mixed = []
-            for row in range(half):
-                for lanes in (low, high):
-                    mask = ir.Constant(lanes_type, lanes)
-                    mixed.append(builder.shuffle_vector(rows[row], rows[row + half], mask))
-            rows = mixed
+        for size in (1 << power for power in range(SIMD_WIDTH.bit_length() - 1)):
+            # lanes of the second vector count on from those of the first
+            upper = [lane + (SIMD_WIDTH - size if lane & size else 0) for lane in range(SIMD_WIDTH)]
+            lower = [lane + (SIMD_WIDTH if lane & size else size) for lane in range(SIMD_WIDTH)]
+            for row in range(SIMD_WIDTH):
+                if not row & size:
+                    pair = rows[row], rows[row + size]
+                    rows[row] = builder.shuffle_vector(*pair, ir.Constant(lanes_type, upper))
+                    rows[row + size] = builder.shuffle_vector(*pair, ir.Constant(lanes_type, lower))
         data = address(context, builder, signature.args[3], target_array, target_start)
         for vector, pointer in zip(rows, _row_starts(builder, data, target_step, SIMD_WIDTH), strict=True):
             _store(builder, vector, pointer)

@@ -5,28 +5,16 @@ zeros past ``columns``: a layer's padding is part of it, and nothing beside the 
 The largest number of a row is subtracted first, so that no exponent is positive.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from . import vmath
-from .jit import SIMD_WIDTH, inlined, kernel
-from .lanes import row_largest, row_sum, tile_load_part, tile_scale, tile_shift, tile_store_part
-from .simd import tile_store
+from .jit import SIMD_WIDTH, kernel
+from .lanes import row_largest, row_sum, store_lanes, tile_load_part, tile_scale, tile_shift
 
 Buffer = NDArray[np.float32]
 
 ZERO, ONE = np.float32(0), np.float32(1)
-
-
-@inlined
-def _store(tile: Any, out: Buffer, first: int, count: int) -> None:
-    """Write ``count`` lanes, or all if it is more; a partial store of all lanes costs several whole ones."""
-    if count >= SIMD_WIDTH:
-        tile_store(tile, out, first, SIMD_WIDTH)
-    else:
-        tile_store_part(tile, out, first, count)
 
 
 @kernel
@@ -34,7 +22,9 @@ def _shift_row(z: Buffer, first: int, columns: int, out: Buffer, out_first: int,
     """``out = z - max z`` of one row, 0 past ``columns``; return max z."""
     largest = row_largest(z, first, columns)
     for j in range(0, width, SIMD_WIDTH):
-        _store(tile_shift(tile_load_part(z, first + j, columns - j, largest), -largest), out, out_first + j, width - j)
+        store_lanes(
+            tile_shift(tile_load_part(z, first + j, columns - j, largest), -largest), out, out_first + j, width - j
+        )
     return largest
 
 
@@ -52,7 +42,9 @@ def _exponentials(values: Buffer, first: int, stride: int, rows: int, width: int
 def _scale_row(values: Buffer, first: int, columns: int, width: int, factor: np.float32) -> None:
     """One row times ``factor``, 0 past ``columns``."""
     for j in range(0, width, SIMD_WIDTH):
-        _store(tile_scale(tile_load_part(values, first + j, columns - j, ZERO), factor), values, first + j, width - j)
+        store_lanes(
+            tile_scale(tile_load_part(values, first + j, columns - j, ZERO), factor), values, first + j, width - j
+        )
 
 
 @kernel
