@@ -42,6 +42,7 @@ class Stack:
         self.seed = next_seed() if seed is None else check_seed(seed)
         self._layers: list[Layer] = []
         self._inputs: Shape | None = None
+        self._built_layers: list[Layer] = []
         self._built_trainable: list[bool] = []
         self._plan: Plan | None = None
         self._session: Session | None = None
@@ -193,12 +194,13 @@ class Stack:
         chain.finish()
         plan = Plan(chain, self.seed)
         session = Session(plan, self.seed)
+        self._built_layers = list(nested(self._layers))
         self._built_trainable = self._trainable()
         self._predictor, self._session, self._plan = Predictor(plan, session.turns), session, plan
 
     def _trainable(self) -> list[bool]:
-        """Which layers are trained."""
-        return [layer.trainable for layer in nested(self._layers)]
+        """Which of the layers that the model was built with are trained."""
+        return [layer.trainable for layer in self._built_layers]
 
     def _ready(self, shape: Shape | None = None) -> Session:
         """The session of the built model; the shape of a sample may build it."""

@@ -110,6 +110,8 @@ class Plan:
             aligned(at),
         )
         self.statistics = statistics
+        # whether a penalty is divided by rows
+        self.divided = bool(self.network.penalties[:, 3].any())
         # whether a variable has a constraint
         self.constrained = bool(self.network.variables[:, t.CONSTRAINT].any())
         dense = table[:, t.KIND] == t.DENSE

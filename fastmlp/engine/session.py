@@ -350,8 +350,9 @@ class Session:
 
     def _value_rows(self, feed: Feed) -> None:
         """Say what a row counts for, where penalties are divided by rows."""
-        worth = self.plan.network.penalties[:, 3]
-        worth[worth > 0] = feed.worth
+        if self.plan.divided:
+            worth = self.plan.network.penalties[:, 3]
+            worth[worth > 0] = feed.worth
 
     def _go(
         self,
