@@ -138,6 +138,9 @@ def mixed(gradient: NDArray[np.float64], generator: np.random.Generator) -> NDAr
     direction /= np.linalg.norm(direction)
     norm = float(np.linalg.norm(gradient))
     if norm > 0 and math.isfinite(norm):
+        # uphill, or the halves of a single weight would cancel and nothing would be moved
+        if float(np.sum(direction * gradient)) < 0:
+            direction = -direction
         direction += gradient / norm
     length = float(np.linalg.norm(direction))
     return direction / length if length > 0 else direction

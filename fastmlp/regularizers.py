@@ -53,7 +53,7 @@ class Regularizer(Configured, ABC):
 
 @dataclass(frozen=True)
 class L1(Regularizer):
-    """``l1 * sum |w|``: drives weights to exactly zero."""
+    """``l1 * sum |w|``: drives weights to zero, around which they stay within about a step of the optimizer."""
 
     l1: float = 0.01
 

@@ -87,6 +87,31 @@ def test_wrong_gradients_are_found(mistake, wrong, monkeypatch):
         assert "wrong" in repr(found)
 
 
+@pytest.mark.jit_only
+@pytest.mark.parametrize("seed", range(4))
+def test_wrong_gradients_of_single_weights_are_found(seed, monkeypatch):
+    model = Sequential([Input((1,)), Dense(1, "tanh"), Dense(1)], seed=seed)
+    model.compile("adam", "mse")
+    x, y = rows_for("mse", 31, (1, 1))
+    assert model.check_gradients(x, y).worst <= 1e-3
+    right = model.gradients(x, y)
+    for array in right.arrays:
+        halved(array)
+    monkeypatch.setattr(Sequential, "gradients", lambda self, *arguments: right)
+    assert [one.verdict for one in model.check_gradients(x, y)] == ["wrong"] * 4
+
+
+@pytest.mark.parametrize("size", [1, 2, 50])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_directions_have_length_1_and_lead_uphill(size, sign):
+    generator = np.random.default_rng(size)
+    gradient = sign * np.ones(size)
+    for _ in range(20):
+        direction = gradient_check.mixed(gradient, generator)
+        assert np.linalg.norm(direction) == pytest.approx(1)
+        assert direction @ gradient > 0.5 * np.linalg.norm(gradient)
+
+
 def test_a_forgotten_penalty_is_found(monkeypatch):
     model = network(sizes=(4, 3), kernel_regularizer="l2", use_bias=False)
     x, y = rows_for("mse", 31, (4, 3))
