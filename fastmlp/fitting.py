@@ -181,11 +181,12 @@ class Run:
         if not self.by_batch:
             return False
         step = -(-rows // self.batch)
-        self.callbacks.call("on_train_batch_end", step - 1, self.session.results())
-        if self.model.stop_training:
-            return True
-        if step < self.steps:
-            self.callbacks.call("on_train_batch_begin", step, None)
+        with self.session.turns.open():
+            self.callbacks.call("on_train_batch_end", step - 1, self.session.results())
+            if self.model.stop_training:
+                return True
+            if step < self.steps:
+                self.callbacks.call("on_train_batch_begin", step, None)
         return False
 
     def _train(self, place: Place) -> Logs | None:
@@ -213,7 +214,7 @@ class Run:
         session.turns.keep()
         logs = self._train(place)
         if logs is None:
-            session.restore()
+            session.restore(session.turns.restore)
             if any(isinstance(callback, TerminateOnNaN) for callback in callbacks.members):
                 print(f"Epoch {epoch + 1}: invalid loss, terminating training")
                 self.model.stop_training = True
@@ -277,7 +278,8 @@ class BlockRun(Run):
         """The blocks, of which callbacks and the progress are told."""
         for self.step, feed in enumerate(blocks.feeds()):
             if self.by_batch:
-                self.callbacks.call("on_train_batch_begin", self.step, None)
+                with self.session.turns.open():
+                    self.callbacks.call("on_train_batch_begin", self.step, None)
             self.rows += feed.rows
             yield feed
 
@@ -286,7 +288,8 @@ class BlockRun(Run):
         self.progress.update(rows, self.session.results())
         if not self.by_batch:
             return False
-        self.callbacks.call("on_train_batch_end", self.step, self.session.results())
+        with self.session.turns.open():
+            self.callbacks.call("on_train_batch_end", self.step, self.session.results())
         return bool(self.model.stop_training)
 
 
@@ -322,7 +325,7 @@ class FullBatchRun(Run):
                 found = self.minimization.iterate(parameters)
             except BaseException:
                 # such as Ctrl-C in the midst of it
-                self.session.restore()
+                self.session.restore(self.session.turns.restore)
                 raise
             np.copyto(parameters, found.place)
         if not np.isfinite(found.value):
