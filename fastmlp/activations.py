@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .configs import Configured
-from .errors import check_flag, finite_number
+from .errors import check_flag, check_text, finite_number
 from .kernels import vmath
 from .kernels.callback import DONE, Callback, activation_callback, call_activation
 from .kernels.jit import kernel, scalar, shape_function
@@ -575,8 +575,7 @@ class Custom(Activation):
         for argument, function in (("value", self.value), ("slope", self.slope)):
             if not callable(function):
                 raise TypeError(f"{argument} must be a function of numbers, got {function!r}")
-        if not isinstance(self.name, str) or not self.name:
-            raise TypeError(f"name must be a text that is not empty, got {self.name!r}")
+        check_text("name", self.name)
 
     @cached_property
     def callback(self) -> Callback:

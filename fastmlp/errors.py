@@ -113,9 +113,13 @@ def check_verbose(value: object) -> int:
 
 
 def check_text(name: str, value: object) -> str:
-    """Return a text that is not empty, or raise TypeError."""
+    """Return a text that is not empty and that a file can hold, or raise TypeError or ValueError."""
     if not isinstance(value, str) or not value:
         raise TypeError(f"{name} must be a text, got {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be a text without lone surrogates, got {value!r}") from None
     return value
 
 

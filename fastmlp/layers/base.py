@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..configs import Configured
-from ..errors import NotBuiltError, check_flag
+from ..errors import NotBuiltError, check_flag, check_text
 from ..inputs import check_array, check_finite
 
 if TYPE_CHECKING:
@@ -73,9 +73,7 @@ class Layer(Configured):
     """
 
     def __init__(self, name: str | None = None) -> None:
-        if name is not None and (not isinstance(name, str) or not name):
-            raise TypeError(f"name must be a text that is not empty, got {name!r}")
-        self.name = name
+        self.name = None if name is None else check_text("name", name)
         self.built = False
         # whether a model has it in its stack
         self.taken = False

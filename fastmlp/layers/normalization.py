@@ -299,7 +299,7 @@ class Normalization(Layer):
 
 def _constants(name: str, value: Any, at_least: float = -np.inf) -> Float32:
     array = check_array(name, value)
-    check_finite(name, np.atleast_1d(array), "give finite numbers")
+    check_finite(name, array, "give finite numbers")
     if array.ndim > 1 or not (array >= at_least).all():
         raise ValueError(f"{name} must be a number or one for each feature, at least {at_least:g}, got {value!r}")
     return np.array(array, np.float32)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ..engine.chain import Chain
 
 
+# how often one may be inside another; much deeper, Python's stack would end before they are built or written down
+MOST_NESTED = 50
+
+
 class Residual(Layer):
     """``x + layers(x)`` (He et al., arXiv 1512.03385): gradients reach what is below through the sum undiminished.
 
@@ -41,6 +45,9 @@ class Residual(Layer):
                 raise ValueError(
                     f"layer {layer.name or layer!r} already belongs to a model or this one; make a new one"
                 )
+        self.depth: int = 1 + max((layer.depth for layer in self.layers if isinstance(layer, Residual)), default=0)
+        if self.depth > MOST_NESTED:
+            raise ValueError(f"layers must not be nested more deeply than {MOST_NESTED} times")
         super().__init__(name)
         for layer in self.layers:
             layer.taken = True

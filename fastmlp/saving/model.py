@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..configs import decode, encode
 from ..errors import check_flag
-from ..layers.base import nested
 from . import state
 from .container import Bytes, describe, pack, read_file, unpack
 from .durable import replace_file
@@ -173,25 +172,15 @@ class Saving:
             While another thread is in ``fit``.
         """
         model, source = cast("Sequential", self), describe(filepath)
-        session = model._ready()
+        model._ready()
         _, tensors = unpack(read_file(filepath), source)
-        values = state.read_weights(model, tensors, source)
-        with session.turns.changing():
-            put_weights(model, values)
+        model.set_weights(state.read_weights(model, tensors, source))
 
     def __getstate__(self) -> dict[str, bytes]:
         return {"file": b"".join(to_pieces(cast("Sequential", self)))}
 
     def __setstate__(self, pickled: dict[str, bytes]) -> None:
         self.__dict__.update(vars(state.restore(*unpack(pickled["file"], PICKLED), PICKLED)))
-
-
-def put_weights(model: "Sequential", values: Mapping[str, Any]) -> None:
-    """Write weights, by the names of their tensors, into a built model."""
-    for layer in nested(model.layers):
-        own = layer.own_weights()
-        if own:
-            layer.set_weights([values[f"{layer.name}.{name}"] for name in own])
 
 
 def paused(model: "Sequential") -> AbstractContextManager[Any]:

@@ -19,6 +19,7 @@ from ..errors import ModelFileError, TrainingDivergedError
 from ..history import History
 from ..layers import Input, Layer, Shape, Weight
 from ..layers.base import nested
+from ..metrics import Metric
 from ..optimizers import LBFGS
 from ..optimizers.lbfgs import Memory
 from .container import Tensors
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
 # may have this many, or as many as there are weights; and every layer takes time.
 MOST_NUMBERS_OF_A_SAMPLE = 1 << 24
 MOST_LAYERS = 4096
+# numbers that all metrics together may sum up, in each piece of a batch
+MOST_SUMS = 1 << 18
 LARGEST_COUNT = 2**63 - 1
 # how the names of tensors end that are none of weights: slots, and what a backup has besides
+SLOT = ".slot"
 NO_WEIGHT = re.compile("slot[0-9]+|state|sums")
 
 # what may go wrong while objects are made from what a file says
@@ -112,7 +116,7 @@ def capture_training(model: "Sequential") -> tuple[dict[str, int] | None, Tensor
     for name, weight in named_weights(model.layers):
         if id(weight) in trained:
             for number, slot in enumerate(slots):
-                tensors[f"{name}.slot{number}"] = session.plan.read(trained[id(weight)], slot)
+                tensors[f"{name}{SLOT}{number}"] = session.plan.read(trained[id(weight)], slot)
     return {**counts, "slots": len(slots)}, tensors
 
 
@@ -169,6 +173,8 @@ def restore(document: Mapping[str, Any], tensors: Tensors, source: str) -> "Sequ
         return _restore(Sequential, document, dict(tensors))
     except ModelFileError as error:
         raise ModelFileError(f"{source}: {error}") from None
+    except RecursionError:
+        raise ModelFileError(f"{source} has layers that are nested too deeply") from None
     except BAD_CONTENT as error:
         raise ModelFileError(
             f"{source} does not describe a model that this fastmlp can make: {type(error).__name__}: {error}"
@@ -184,11 +190,15 @@ def _restore(model_class: "type[Sequential]", document: Mapping[str, Any], tenso
             shape = Input(shapes[layer.name]).shape
             layer.take(shape, _take(tensors, str(layer.name), layer.weight_shapes(shape)))
     if document["built"]:
-        # draws nothing where all layers have weights
+        for layer in nested(model.layers):
+            if not layer.built:
+                # building the model would draw them, of any size
+                raise ModelFileError(f"the model is built, and there are no weights of layer {layer.name!r}")
         model.build()
     model._generator.bit_generator.state = document["generator"]
     if document.get("compile") is not None:
         model.compile_from_config(document["compile"])
+        _check_metrics(model)
     if document.get("history") is not None:
         model.history = decode_history(document["history"])
     if document.get("training") is not None:
@@ -210,10 +220,19 @@ def _take(
         tensor = tensors.pop(key)
         if tensor.shape != shape or tensor.dtype != dtype:
             raise ModelFileError(f"tensor {key!r} must be {np.dtype(dtype)} {shape}, got {tensor.dtype} {tensor.shape}")
-        if not ending and not finite(tensor):
+        if not ending.startswith(SLOT) and not finite(tensor):
             raise ModelFileError(f"tensor {key!r} must be finite, and holds NaN or an infinite number")
         taken[name] = tensor
     return taken
+
+
+def take_weights(model: "Sequential", tensors: Tensors, ending: str = "") -> list[Any]:
+    """Remove and return what a built model's weights are among tensors, in the order of ``get_weights``."""
+    values: list[Any] = []
+    for layer in nested(model.layers):
+        shapes = {name: weight.shape for name, weight in layer.own_weights().items()}
+        values += _take(tensors, str(layer.name), shapes, ending).values()
+    return values
 
 
 def restore_training(model: "Sequential", counts: Mapping[str, Any], tensors: Tensors) -> None:
@@ -253,7 +272,7 @@ def _take_slots(model: "Sequential", session: Session, slots: Sequence[NDArray[A
         own = {name: weight for name, weight in layer.own_weights().items() if id(weight) in trained}
         shapes = {name: weight.shape for name, weight in own.items()}
         for number, slot in enumerate(slots):
-            for name, value in _take(tensors, str(layer.name), shapes, f".slot{number}", slot.dtype).items():
+            for name, value in _take(tensors, str(layer.name), shapes, f"{SLOT}{number}", slot.dtype).items():
                 session.plan.write(trained[id(own[name])], value, slot)
 
 
@@ -266,6 +285,17 @@ def _check_size(model: "Sequential", tensors: Tensors) -> None:
         raise ValueError(f"a sample would have {numbers} numbers in all layers, for which there are too few weights")
 
 
+def _check_metrics(model: "Sequential") -> None:
+    """Refuse metrics that would need much memory."""
+    if model._plan is None:
+        return
+    units = model._plan.units
+    metrics = [each for each in (*model._metrics, *model._weighted_metrics) if isinstance(each, Metric)]
+    sums = sum(metric.sums_needed(units) for metric in metrics)
+    if sums > MOST_SUMS:
+        raise ValueError(f"the metrics would sum up {sums} numbers, and {MOST_SUMS} are the most")
+
+
 def _shapes(layers: Iterable[Layer], shape: Shape) -> Iterator[Shape]:
     """Yield the shape of one sample's outputs of each layer."""
     for layer in layers:
@@ -274,15 +304,11 @@ def _shapes(layers: Iterable[Layer], shape: Shape) -> Iterator[Shape]:
         yield shape
 
 
-def read_weights(model: "Sequential", tensors: Tensors, source: str) -> dict[str, Any]:
-    """Return a model's weights among tensors, by their names, or raise ModelFileError if they are not the same ones."""
+def read_weights(model: "Sequential", tensors: Tensors, source: str) -> list[Any]:
+    """Return a model's weights among tensors, in its order, or raise ModelFileError if they are not the same ones."""
     rest = {name: tensor for name, tensor in tensors.items() if not NO_WEIGHT.fullmatch(name.rpartition(".")[2])}
-    values = {}
     try:
-        for layer in nested(model.layers):
-            shapes = {name: weight.shape for name, weight in layer.own_weights().items()}
-            for name, value in _take(rest, str(layer.name), shapes).items():
-                values[f"{layer.name}.{name}"] = value
+        values = take_weights(model, rest)
         if rest:
             raise ModelFileError(f"there are weights of layers that the model does not have: {sorted(rest)[0]!r}")
     except ModelFileError as error:
