@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import ModelFileError, TrainingDivergedError, check_flag
 from ..hooks import Callback, Logs
 from ..saving.backup import Place, resume_backup, write_backup
-from ..saving.durable import PART, replace_file
+from ..saving.durable import leftovers, replace_file
 from .frequency import check_save_freq
 
 FILE, PREVIOUS = "training.safetensors", "previous.safetensors"
@@ -65,10 +65,9 @@ class BackupAndRestore(Callback):
         self.batches = 0
         self._others = others
         self.backup_dir.mkdir(parents=True, exist_ok=True)
-        for left in self.backup_dir.glob(f".*{PART}"):
-            # of a process that was killed while it wrote
-            left.unlink(missing_ok=True)
         path, previous = self.backup_dir / FILE, self.backup_dir / PREVIOUS
+        for left in (*leftovers(path), *leftovers(previous)):
+            left.unlink(missing_ok=True)
         if not path.exists():
             return None
         try:

@@ -95,7 +95,7 @@ def unpack(data: bytes, source: str) -> tuple[dict[str, Any], Tensors]:
     return document, tensors
 
 
-def read_file(path: str | os.PathLike[str]) -> bytes:
+def read_file(path: str | bytes | os.PathLike[str]) -> bytes:
     """Return the bytes of a file whose head says that it is a model's; of another one, only the head is read.
 
     Raises
@@ -107,9 +107,10 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     """
     source = describe(path)
     # a pipe would wait for its other end
-    if not stat.S_ISREG(Path(path).stat().st_mode):
+    file = Path(os.fsdecode(path))
+    if not stat.S_ISREG(file.stat().st_mode):
         raise ModelFileError(f"{source} is no file that could hold a model")
-    with Path(path).open("rb") as stream:
+    with file.open("rb") as stream:
         head = stream.read(LENGTH_BYTES)
         size = os.fstat(stream.fileno()).st_size
         length = header_length(head, size, source)
@@ -119,7 +120,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         return stream.read(size)
 
 
-def describe(path: str | os.PathLike[str]) -> str:
+def describe(path: str | bytes | os.PathLike[str]) -> str:
     """Return how messages call a file."""
     return f"model file {os.fsdecode(path)!r}"
 

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ..configs import decode, encode
@@ -37,7 +36,7 @@ def to_pieces(model: "Sequential", *, weights_only: bool = False, optimizer: boo
     return pack(document, tensors)
 
 
-def load_model(path: str | os.PathLike[str]) -> "Sequential":
+def load_model(path: str | bytes | os.PathLike[str]) -> "Sequential":
     """Return the model that :meth:`Sequential.save` has written, ready to predict, and to train on.
 
     A file from anywhere can be loaded: nothing in it is executed, and memory and time are in proportion to its size.
@@ -124,7 +123,9 @@ class Saving:
         """Compile the model with what :meth:`get_compile_config` returned."""
         cast("Sequential", self).compile(**{name: decode(value) for name, value in config.items()})
 
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
+    def save(
+        self, filepath: str | bytes | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True
+    ) -> None:
         """Write the model to one file: architecture, weights, how it was compiled, and where its training stands.
 
         The file is in the format of safetensors, and never torn: it is written beside, flushed to the disk, and
@@ -135,7 +136,7 @@ class Saving:
         filepath : path
             The file; its name may end in anything.
         overwrite : bool
-            Whether to replace a file that exists.
+            Whether to replace a file that exists; nothing but a regular file is ever replaced.
         include_optimizer : bool
             Whether to keep all that a training needs to go on exactly; without, the model is not compiled when loaded.
 
@@ -144,7 +145,8 @@ class Saving:
         FileExistsError
             When there is such a file, and it is not to be replaced.
         OSError
-            When it cannot be written; an old file is as it was.
+            When it cannot be written; an old file is as it was, unless the very last step has failed, which makes the
+            new one outlast a crash of the system.
         TrainingDivergedError
             When a weight is not finite.
         TypeError
@@ -153,11 +155,11 @@ class Saving:
         optimizer = check_flag("include_optimizer", include_optimizer)
         _write(filepath, overwrite, cast("Sequential", self), weights_only=False, optimizer=optimizer)
 
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    def save_weights(self, filepath: str | bytes | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights alone to a file, as :meth:`save` does."""
         _write(filepath, overwrite, cast("Sequential", self), weights_only=True)
 
-    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+    def load_weights(self, filepath: str | bytes | os.PathLike[str]) -> None:
         """Take the weights from a file that :meth:`save_weights` or :meth:`save` has written.
 
         Raises
@@ -189,13 +191,14 @@ def paused(model: "Sequential") -> AbstractContextManager[Any]:
 
 
 def _write(
-    filepath: str | os.PathLike[str],
+    filepath: str | bytes | os.PathLike[str],
     overwrite: bool,
     model: "Sequential",
     *,
     weights_only: bool,
     optimizer: bool = True,
 ) -> None:
-    if not check_flag("overwrite", overwrite) and Path(filepath).exists():
+    # a link to nowhere is something, too
+    if not check_flag("overwrite", overwrite) and os.path.lexists(os.fsdecode(filepath)):
         raise FileExistsError(f"there is a file {os.fsdecode(filepath)!r} already, and overwrite=False")
     replace_file(filepath, to_pieces(model, weights_only=weights_only, optimizer=optimizer))
