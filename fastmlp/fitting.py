@@ -73,10 +73,10 @@ class Callbacks:
 
     def resume(self, first: int) -> Place:
         """Return where the run begins: at epoch ``first``, or where a backup has brought everyone."""
-        place = None
-        for backup in self.backups:
-            place = backup.resume([self.history, *(member for member in self.members if member is not backup)])
-        return place if place is not None else Place(first)
+        if not self.backups:
+            return Place(first)
+        (backup,) = self.backups
+        return backup.resume([self.history, *(member for member in self.members if member is not backup)], first)
 
     @property
     def by_batch(self) -> bool:
@@ -151,10 +151,6 @@ class Run:
         self.callbacks.history.on_train_begin()
         self.callbacks.call("on_train_begin", None)
         place = self.callbacks.resume(first)
-        if place.step and (self.steps is None or place.step > self.steps):
-            raise ValueError(
-                f"the backup was made in step {place.step} of an epoch, and epochs have {self.steps or 'blocks'} now"
-            )
         logs = place.logs
         begin = last if place.stopped else place.epoch
         for epoch in range(begin, last):
@@ -211,7 +207,7 @@ class Run:
         self.progress.epoch_begin(epoch)
         if not place.step:
             callbacks.call("on_epoch_begin", epoch, None)
-        session.turns.keep()
+            session.turns.keep()
         logs = self._train(place)
         if logs is None:
             session.restore(session.turns.restore)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import ModelBusyError
 from .plan import aligned
-from .tables import Network
+from .tables import Float32, Network
 
 
 class Turns:
@@ -84,6 +84,10 @@ class Turns:
             self._kept = self._live._replace(parameters=aligned(self._live.parameters.size))
             self._lent = False
         np.copyto(self._kept.parameters, self._live.parameters)
+
+    def kept(self) -> Float32:
+        """Return the remembered parameters, not to be written to."""
+        return self._kept.parameters
 
     def restore(self) -> None:
         """Put back the remembered parameters."""

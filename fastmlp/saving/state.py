@@ -36,7 +36,7 @@ MOST_SUMS = 1 << 18
 LARGEST_COUNT = 2**63 - 1
 # how the names of tensors end that are none of weights: slots, and what a backup has besides
 SLOT = ".slot"
-NO_WEIGHT = re.compile("slot[0-9]+|state|sums")
+NO_WEIGHT = re.compile("slot[0-9]+|start|state|sums")
 
 # what may go wrong while objects are made from what a file says
 BAD_CONTENT = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError)
@@ -123,17 +123,15 @@ def capture_training(model: "Sequential") -> tuple[dict[str, int] | None, Tensor
 def encode_history(history: History) -> dict[str, Any]:
     """Return a history as plain data."""
     return {
-        "epoch": encode(history.epoch),
-        "history": {name: encode(values) for name, values in history.history.items()},
         "params": {name: encode(value) for name, value in history.params.items()},
+        "state": {name: encode(value) for name, value in history.get_state().items()},
     }
 
 
 def decode_history(data: Mapping[str, Any]) -> History:
     """Make a history of what :func:`encode_history` returned."""
     history = History({name: decode(value) for name, value in data["params"].items()})
-    history.epoch = [int(epoch) for epoch in data["epoch"]]
-    history.history = {name: [float(decode(value)) for value in values] for name, values in data["history"].items()}
+    history.set_state({name: decode(value) for name, value in data["state"].items()})
     return history
 
 
