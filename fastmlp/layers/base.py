@@ -106,11 +106,12 @@ class Layer(Configured):
         return {**super().get_config(), "trainable": self._trainable}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Make a layer, without weights, from what :meth:`get_config` returned; see :meth:`Configured.from_config`."""
         if not isinstance(config, Mapping):
             raise TypeError(f"the config of {cls.__name__} must be a dict of its arguments, got {config!r}")
-        layer = super().from_config({name: value for name, value in config.items() if name != "trainable"})
+        arguments = {name: value for name, value in config.items() if name != "trainable"}
+        layer = super().from_config(arguments, custom_objects)
         if "trainable" in config:
             layer.trainable = config["trainable"]
         return layer

@@ -137,7 +137,7 @@ def resume_backup(
         for callback, kept in zip(callbacks, states, strict=True):
             if kept.keys() != callback.get_state().keys():
                 raise ValueError(f"it has no state of {type(callback).__name__} as it is now")
-        other = state.restore({**document, "content": "model"}, tensors, source)
+        other = state.restore({**document, "content": "model"}, tensors, source, state.custom_objects(model))
         if other._session is None or not (
             isinstance(other.optimizer, LBFGS) or other._session.has_slots_of(other.optimizer)
         ):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..configs import decode, encode
+from .. import activations, losses
+from ..configs import decode, encode, knowing
 from ..engine.session import Session
 from ..errors import ModelFileError, TrainingDivergedError
 from ..history import History
@@ -152,8 +153,34 @@ def skeleton(model_class: "type[Sequential]", config: Mapping[str, Any]) -> "Seq
     return model
 
 
-def restore(document: Mapping[str, Any], tensors: Tensors, source: str) -> "Sequential":
-    """Make a model of what :func:`capture` returned, from anywhere.
+def custom_objects(model: "Sequential") -> dict[str, Any]:
+    """Return the functions of the user's in a model, by the names that stand for them in a document.
+
+    Raises
+    ------
+    ValueError
+        When different ones have the same name.
+    """
+    found: dict[str, Any] = {}
+    own = [model.loss, *(getattr(layer, "activation", None) for layer in nested(model.layers))]
+    for each in own:
+        if isinstance(each, losses.Custom):
+            name, what = each.function_name, each.function
+        elif isinstance(each, activations.Custom):
+            name, what = each.name, each
+        else:
+            continue
+        if found.setdefault(name, what) != what:
+            raise ValueError(
+                f"there are different functions of the name {name!r}, which is all that a file has of them"
+            )
+    return found
+
+
+def restore(
+    document: Mapping[str, Any], tensors: Tensors, source: str, known: Mapping[str, Any] | None = None
+) -> "Sequential":
+    """Make a model of what :func:`capture` returned, from anywhere, with functions of the user's by their names.
 
     Raises
     ------
@@ -167,16 +194,17 @@ def restore(document: Mapping[str, Any], tensors: Tensors, source: str) -> "Sequ
         raise ModelFileError(
             f"{source} holds {document.get('content')!r}, not a whole model; load_weights loads weights alone"
         )
-    try:
-        return _restore(Sequential, document, dict(tensors))
-    except ModelFileError as error:
-        raise ModelFileError(f"{source}: {error}") from None
-    except RecursionError:
-        raise ModelFileError(f"{source} has layers that are nested too deeply") from None
-    except BAD_CONTENT as error:
-        raise ModelFileError(
-            f"{source} does not describe a model that this fastmlp can make: {type(error).__name__}: {error}"
-        ) from error
+    with knowing(known or {}):
+        try:
+            return _restore(Sequential, document, dict(tensors))
+        except ModelFileError as error:
+            raise ModelFileError(f"{source}: {error}") from None
+        except RecursionError:
+            raise ModelFileError(f"{source} has layers that are nested too deeply") from None
+        except BAD_CONTENT as error:
+            raise ModelFileError(
+                f"{source} does not describe a model that this fastmlp can make: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _restore(model_class: "type[Sequential]", document: Mapping[str, Any], tensors: Tensors) -> "Sequential":
