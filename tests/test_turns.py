@@ -70,11 +70,12 @@ def test_a_prediction_in_the_midst_of_training_has_the_weights_from_before_an_ep
     assert len(set(found)) >= 3, "nothing was predicted while the model changed"
 
 
-def test_weights_read_in_the_midst_of_training_are_those_from_before_an_epoch():
+@pytest.mark.parametrize("part", [lambda model: model, lambda model: model.layers[0]], ids=["model", "layer"])
+def test_weights_read_in_the_midst_of_training_are_those_from_before_an_epoch(part):
     model = make_model()
 
     def read():
-        return b"".join(weight.tobytes() for weight in model.get_weights())
+        return b"".join(weight.tobytes() for weight in part(model).get_weights())
 
     with in_threads(read, 2) as found:
         allowed = recorded(model, read)
@@ -181,9 +182,10 @@ class Held:
         lambda model: model.evaluate(ROWS, TARGETS),
         lambda model: model.gradients(ROWS, TARGETS),
         lambda model: model.set_weights(model.get_weights()),
+        lambda model: model.layers[0].set_weights(model.layers[0].get_weights()),
         lambda model: fastmlp.LearningRateFinder().find(model, ROWS, TARGETS),
     ],
-    ids=["fit", "train_on_batch", "evaluate", "gradients", "set_weights", "find"],
+    ids=["fit", "train_on_batch", "evaluate", "gradients", "set_weights", "layer", "find"],
 )
 def test_a_model_in_fit_refuses_what_would_mix_with_it(use):
     with Held() as model, pytest.raises(ModelBusyError, match="trained by fit in another thread"):

@@ -119,7 +119,7 @@ class Session:
         # its machine code after the first call
         self._run_steps = run_steps
         self._called = False
-        self.turns = Turns(plan.network)
+        self.turns = plan.turns = Turns(plan.network)
 
     def measures(self, purpose: object) -> bool:
         """Say whether the objective is the one that was set for this purpose."""

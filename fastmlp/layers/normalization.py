@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .. import initializers, regularizers
 from ..errors import check_flag, finite_number
 from ..inputs import check_array, check_finite
-from .base import Float32, Layer, Shape, Weight, one_row
+from .base import Float32, Layer, Shape, Weight, Weights, one_row
 
 if TYPE_CHECKING:
     from ..engine.chain import Chain
@@ -269,9 +269,9 @@ class Normalization(Layer):
         """Return every weight; none is trained."""
         return [(weight, False) for weight in self._weights]
 
-    def set_weights(self, weights: Any) -> None:
-        """Replace mean, variance and count; see :meth:`Layer.set_weights`."""
-        super().set_weights(weights)
+    def _write(self, arrays: Weights) -> None:
+        """Replace mean, variance and count, and what the compiled stage has of them."""
+        super()._write(arrays)
         if self._constants is not None:
             for constant, value in zip(self._constants, self._stored(), strict=True):
                 constant.write(value)
