@@ -347,5 +347,10 @@ def test_layers_can_only_be_nested_so_deeply(path):
     with pytest.raises(ValueError, match="nested more deeply than 50"):
         Residual([layer])
     model = Sequential([Input(shape=(5,)), layer])
+    config = model.get_config()
+    for _ in range(300):
+        config["layers"] = [{"kind": "layer", "class_name": "Residual", "config": {"layers": config["layers"]}}]
+    with pytest.raises(ValueError, match="nested too deeply"):
+        Sequential.from_config(config)
     model.save(path)
     assert same(model, fastmlp.load_model(path))

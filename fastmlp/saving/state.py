@@ -143,7 +143,10 @@ def skeleton(model_class: "type[Sequential]", config: Mapping[str, Any]) -> "Seq
         raise TypeError(f"a model's config has the keys name, seed, input_shape and layers, and maybe not {unknown}")
     if len(config["layers"]) > MOST_LAYERS:
         raise ValueError(f"a model may have at most {MOST_LAYERS} layers, got {len(config['layers'])}")
-    layers = decode(config["layers"])
+    try:
+        layers = decode(config["layers"])
+    except RecursionError:
+        raise ValueError("the layers are nested too deeply") from None
     if sum(1 for _ in nested(layer for layer in layers if isinstance(layer, Layer))) > MOST_LAYERS:
         raise ValueError(f"a model may have at most {MOST_LAYERS} layers, with those inside others")
     # a model that has no input yet is not built while layers are added
@@ -199,8 +202,6 @@ def restore(
             return _restore(Sequential, document, dict(tensors))
         except ModelFileError as error:
             raise ModelFileError(f"{source}: {error}") from None
-        except RecursionError:
-            raise ModelFileError(f"{source} has layers that are nested too deeply") from None
         except BAD_CONTENT as error:
             raise ModelFileError(
                 f"{source} does not describe a model that this fastmlp can make: {type(error).__name__}: {error}"
