@@ -450,6 +450,15 @@ def test_what_could_not_go_on_is_no_backup(change, name, tmp_path):
     assert fit(network(), 2, [callbacks.LambdaCallback(), callbacks.BackupAndRestore(tmp_path)]).epoch == [0, 1]
 
 
+def test_a_first_epoch_that_diverged_begins_anew_with_another_learning_rate(tmp_path):
+    with pytest.raises(TrainingDivergedError):
+        fit(network(optimizers.SGD(1e30)), 2, [callbacks.BackupAndRestore(tmp_path)])
+    model, expected = network(optimizers.SGD(0.01), seed=9), network(optimizers.SGD(0.01))
+    fit(model, 2, [callbacks.BackupAndRestore(tmp_path)])
+    fit(expected, 2)
+    assert same(model, expected)
+
+
 def test_other_data_are_refused(tmp_path):
     def backup():
         return callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)

@@ -22,7 +22,8 @@ class BackupAndRestore(Callback):
     After an interruption, run the same program again: with the same data, model and callbacks ``fit`` goes on from the
     backup and ends with the same bits as if nothing had happened, history included. The seed is the backup's. The
     states of other callbacks (:meth:`Callback.get_state`) are kept too, and so are settings of the optimizer that
-    callbacks have changed. The first backup is made before the first step.
+    callbacks have changed. The first backup is made before the first step; once something has been trained, the
+    learning rate is the backup's, too.
 
     Parameters
     ----------
@@ -84,7 +85,7 @@ class BackupAndRestore(Callback):
         path, previous = self.backup_dir / FILE, self.backup_dir / PREVIOUS
         for left in (*leftovers(path), *leftovers(previous)):
             left.unlink(missing_ok=True)
-        self._setup = setup(self.model, self.params)
+        self._setup = setup(self.model, self.params, first)
         failures: list[Exception] = []
         for each in (path, previous):
             try:

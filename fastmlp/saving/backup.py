@@ -41,10 +41,11 @@ Setup = dict[str, Any]
 START = ".start"
 
 
-def setup(model: "Sequential", params: Mapping[str, Any]) -> Setup:
-    """Return what must be the same where a training goes on: how the model, and the data of ``fit``, are set up."""
+def setup(model: "Sequential", params: Mapping[str, Any], first: int) -> Setup:
+    """Return how the model and the data of ``fit`` are set up, which must be the same where a training goes on."""
     return {
         **_model_setup(model),
+        "first epoch": first,
         "batch size": params["batch_size"],
         "number of rows": params["samples"],
         "number of steps": params["steps"],
@@ -127,6 +128,7 @@ def resume_backup(
     try:
         run = document["run"]
         start = run["setup"]
+        check_whole("first epoch", start["first epoch"])
         _check_setup(own, start, {**start, **(document["compile"] or {})})
         names, present = [each["class_name"] for each in run["callbacks"]], [type(each).__name__ for each in callbacks]
         if names != present:
@@ -148,7 +150,9 @@ def resume_backup(
     if kept_weights is not None:
         model.set_weights(kept_weights)
         session.turns.keep()
-    _take_over(model, session, other, other._session)
+    # before anything was trained, a learning rate is what the user says now, such as after a divergence
+    begun = place.step > 0 or place.epoch > start["first epoch"]
+    _take_over(model, session, other, other._session, with_rate=begun)
     model.stop_training = place.stopped
     return place, start
 
@@ -159,6 +163,8 @@ def _check_setup(own: Setup, start: Setup, then: Setup) -> None:
     The model in hand may have been in the interrupted run, and have any value of these.
     """
     for name, value in own.items():
+        if name == "first epoch":
+            continue
         one, other = value, start[name]
         if name == "optimizer":
             one, other = (_unchanged(each, start[name], then[name]) for each in (one, other))
@@ -206,14 +212,14 @@ def _set_states(callbacks: Sequence[Callback], states: Sequence[Any]) -> None:
         raise ValueError(f"the state of {type(callback).__name__}: {error}") from error
 
 
-def _take_over(model: "Sequential", session: Session, kept: "Sequential", other: Session) -> None:
+def _take_over(model: "Sequential", session: Session, kept: "Sequential", other: Session, *, with_rate: bool) -> None:
     """Bring a model to where another one is that was made alike."""
     model.set_weights(kept.get_weights())
     optimizer, its = model.optimizer, kept.optimizer
     assert optimizer is not None
     assert its is not None
     for field in dataclasses.fields(its):
-        if field.init:
+        if field.init and (with_rate or field.name != "learning_rate"):
             vars(optimizer)[field.name] = vars(its)[field.name]
     if isinstance(optimizer, LBFGS) and isinstance(its, LBFGS):
         session.minimization(optimizer).memory = other.minimization(its).memory
