@@ -661,6 +661,6 @@ def _check_figures(metric: metrics_table.Metric, units: int) -> None:
     """Raise ValueError if a metric has more than one number for the logs."""
     if metric.figures(units) != 1:
         raise ValueError(
-            f"metric {metric!r} has {metric.figures(units)} numbers for {units} outputs, and logs take one; "
+            f"metric {metric!r} has {metric.figures(units)} numbers, and logs take one; "
             "give it one threshold or an average, or call it with targets and predictions instead"
         )
