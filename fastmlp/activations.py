@@ -6,16 +6,16 @@ the function's parameter: it may use whichever is cheaper.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .configs import Configured
-from .errors import check_flag, finite_number
+from .configs import Configured, custom_object, knowing
+from .errors import check_flag, check_text, finite_number
 from .kernels import vmath
 from .kernels.callback import DONE, Callback, activation_callback, call_activation
 from .kernels.jit import kernel, scalar, shape_function
@@ -575,8 +575,24 @@ class Custom(Activation):
         for argument, function in (("value", self.value), ("slope", self.slope)):
             if not callable(function):
                 raise TypeError(f"{argument} must be a function of numbers, got {function!r}")
-        if not isinstance(self.name, str) or not self.name:
-            raise TypeError(f"name must be a text that is not empty, got {self.name!r}")
+        check_text("name", self.name)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the name alone."""
+        return {"name": self.name}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
+        """Return the activation that has the name; see :meth:`Configured.from_config`."""
+        with knowing(custom_objects):
+            found = custom_object("activation", config["name"])
+        if not isinstance(found, cls):
+            raise TypeError(f"custom_objects must have an activations.Custom for {config['name']!r}, got {found!r}")
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the arguments: the address of compiled code is this process' own."""
+        return self._arguments()
 
     @cached_property
     def callback(self) -> Callback:

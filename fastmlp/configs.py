@@ -2,14 +2,17 @@
 
 Plain data are what JSON knows: None, bools, numbers, texts, lists and dicts. An object of this package within them is
 ``{"kind": "activation", "class_name": "ELU", "config": {"alpha": 0.5}}``, and a number that is not finite, which
-JSON has no way to write, is ``{"float": "inf"}``.
+JSON has no way to write, is ``{"float": "inf"}``. A function of a user's is written by its name alone; whoever makes an
+object of such data says what functions there are, by their names.
 """
 
 import dataclasses
 import functools
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +21,38 @@ from .errors import unknown_name
 
 OBJECT_KEYS = {"kind", "class_name", "config"}
 NOT_FINITE = {str(number): number for number in (math.inf, -math.inf, math.nan)}
+
+# the functions of the user's that are known while objects are made
+_custom_objects: ContextVar[Mapping[str, Any]] = ContextVar("custom objects", default={})  # noqa: B039
+
+
+@contextmanager
+def knowing(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
+    """Have names of functions stand for these; None leaves it as it is."""
+    if custom_objects is None:
+        yield
+        return
+    if not isinstance(custom_objects, Mapping):
+        raise TypeError(f"custom_objects must be a dict of names and functions, got {custom_objects!r}")
+    token = _custom_objects.set(custom_objects)
+    try:
+        yield
+    finally:
+        _custom_objects.reset(token)
+
+
+def custom_object(kind: str, name: object) -> Any:
+    """Return what a name stands for at present.
+
+    Raises
+    ------
+    ValueError
+        When nobody has said so.
+    """
+    known = _custom_objects.get()
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(f"custom_objects must have the {kind} of the user's own {name!r}, and has {sorted(known)}")
+    return known[name]
 
 
 class Configured:
@@ -45,8 +80,15 @@ class Configured:
         return {name: encode(value) for name, value in self._arguments().items()}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Make an object of this class from what :meth:`get_config` returned.
+
+        Parameters
+        ----------
+        config : dict
+            Arguments as plain data.
+        custom_objects : dict, optional
+            Functions of one's own by the names that the config has; see :func:`fastmlp.load_model`.
 
         Raises
         ------
@@ -55,7 +97,8 @@ class Configured:
         """
         if not isinstance(config, Mapping) or not all(isinstance(name, str) for name in config):
             raise TypeError(f"the config of {cls.__name__} must be a dict of its arguments, got {config!r}")
-        return cls(**{name: decode(value) for name, value in config.items()})
+        with knowing(custom_objects):
+            return cls(**{name: decode(value) for name, value in config.items()})
 
 
 @functools.cache
@@ -66,11 +109,11 @@ def tables() -> dict[str, dict[str, type[Any]]]:
     from .optimizers import schedules
 
     known: dict[str, Mapping[str, type[Any]]] = {
-        "activation": activations.TABLE,
+        "activation": {**activations.TABLE, "custom": activations.Custom},
         "constraint": constraints.TABLE,
         "initializer": initializers.TABLE,
         "layer": layers.TABLE,
-        "loss": losses.TABLE,
+        "loss": {**losses.TABLE, "custom": losses.Custom},
         "metric": metrics.TABLE,
         "optimizer": optimizers.TABLE,
         "regularizer": regularizers.TABLE,

@@ -105,6 +105,13 @@ def check_whole(name: str, value: object, *, at_least: int = 0) -> int:
     return int(value)
 
 
+def check_number(name: str, value: object) -> float:
+    """Return a number, which may be NaN or infinite, as a float, or raise TypeError."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
 def check_verbose(value: object) -> int:
     """Return 0 or 1, for a callback that prints nothing or its lines, or raise ValueError."""
     if not isinstance(value, (int, np.integer)) or value not in (0, 1):
@@ -113,9 +120,13 @@ def check_verbose(value: object) -> int:
 
 
 def check_text(name: str, value: object) -> str:
-    """Return a text that is not empty, or raise TypeError."""
+    """Return a text that is not empty and that a file can hold, or raise TypeError or ValueError."""
     if not isinstance(value, str) or not value:
         raise TypeError(f"{name} must be a text, got {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be a text without lone surrogates, got {value!r}") from None
     return value
 
 

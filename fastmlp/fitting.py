@@ -73,10 +73,10 @@ class Callbacks:
 
     def resume(self, first: int) -> Place:
         """Return where the run begins: at epoch ``first``, or where a backup has brought everyone."""
-        place = None
-        for backup in self.backups:
-            place = backup.resume([self.history, *(member for member in self.members if member is not backup)])
-        return place if place is not None else Place(first)
+        if not self.backups:
+            return Place(first)
+        (backup,) = self.backups
+        return backup.resume([self.history, *(member for member in self.members if member is not backup)], first)
 
     @property
     def by_batch(self) -> bool:
@@ -151,10 +151,6 @@ class Run:
         self.callbacks.history.on_train_begin()
         self.callbacks.call("on_train_begin", None)
         place = self.callbacks.resume(first)
-        if place.step and (self.steps is None or place.step > self.steps):
-            raise ValueError(
-                f"the backup was made in step {place.step} of an epoch, and epochs have {self.steps or 'blocks'} now"
-            )
         logs = place.logs
         begin = last if place.stopped else place.epoch
         for epoch in range(begin, last):
@@ -179,13 +175,15 @@ class Run:
         assert self.steps is not None
         self.progress.update(rows, self.session.results())
         step = -(-rows // self.batch)
-        if self.by_batch:
+        if not self.by_batch:
+            # another thread may say so
+            return bool(self.model.stop_training)
+        with self.session.turns.open():
             self.callbacks.call("on_train_batch_end", step - 1, self.session.results())
-        if self.model.stop_training:
-            # another thread may say so too
-            return True
-        if self.by_batch and step < self.steps:
-            self.callbacks.call("on_train_batch_begin", step, None)
+            if self.model.stop_training:
+                return True
+            if step < self.steps:
+                self.callbacks.call("on_train_batch_begin", step, None)
         return False
 
     def _train(self, place: Place) -> Logs | None:
@@ -210,10 +208,10 @@ class Run:
         self.progress.epoch_begin(epoch)
         if not place.step:
             callbacks.call("on_epoch_begin", epoch, None)
-        session.turns.keep()
+            session.turns.keep()
         logs = self._train(place)
         if logs is None:
-            session.restore()
+            session.restore(session.turns.restore)
             if any(isinstance(callback, TerminateOnNaN) for callback in callbacks.members):
                 print(f"Epoch {epoch + 1}: invalid loss, terminating training")
                 self.model.stop_training = True
@@ -277,7 +275,8 @@ class BlockRun(Run):
         """The blocks, of which callbacks and the progress are told."""
         for self.step, feed in enumerate(blocks.feeds()):
             if self.by_batch:
-                self.callbacks.call("on_train_batch_begin", self.step, None)
+                with self.session.turns.open():
+                    self.callbacks.call("on_train_batch_begin", self.step, None)
             self.rows += feed.rows
             yield feed
 
@@ -286,7 +285,8 @@ class BlockRun(Run):
         self.progress.update(rows, self.session.results())
         if not self.by_batch:
             return False
-        self.callbacks.call("on_train_batch_end", self.step, self.session.results())
+        with self.session.turns.open():
+            self.callbacks.call("on_train_batch_end", self.step, self.session.results())
         return bool(self.model.stop_training)
 
 
@@ -322,7 +322,7 @@ class FullBatchRun(Run):
                 found = self.minimization.iterate(parameters)
             except BaseException:
                 # such as Ctrl-C in the midst of it
-                self.session.restore()
+                self.session.restore(self.session.turns.restore)
                 raise
             np.copyto(parameters, found.place)
         if not np.isfinite(found.value):

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .errors import check_number, check_text, check_whole
 from .hooks import Callback
 
 if TYPE_CHECKING:
@@ -54,12 +55,23 @@ class History(Callback):
 
     def get_state(self) -> dict[str, Any]:
         """Return the record."""
-        return {"epoch": self.epoch, "keys": list(self.history), "values": list(self.history.values())}
+        return {
+            "epoch": self.epoch,
+            "keys": list(self.history),
+            "values": list(self.history.values()),
+            "epochs": [self.epochs_of(name) for name in self.history],
+        }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on with a record."""
-        self.epoch = list(state["epoch"])
-        self.history = dict(zip(state["keys"], state["values"], strict=True))
+        """Go on with a record; see :meth:`Callback.set_state`."""
+        epoch = [check_whole("an epoch", number) for number in state["epoch"]]
+        keys = [check_text("a key of the history", key) for key in state["keys"]]
+        values = [[check_number("a value of the history", value) for value in column] for column in state["values"]]
+        epochs = [[check_whole("an epoch", number) for number in column] for column in state["epochs"]]
+        if len(set(keys)) != len(keys) or [len(each) for each in values] != [len(each) for each in epochs]:
+            raise ValueError("a history must have as many epochs as values of each key")
+        history, known = dict(zip(keys, values, strict=True)), dict(zip(keys, epochs, strict=True))
+        self.epoch, self.history, self._epochs = epoch, history, known
 
     def append(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Add a finished epoch, counted from 0, with the values computed in it."""

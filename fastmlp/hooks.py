@@ -38,11 +38,16 @@ class Callback:
         self.model = model
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a training has changed so far: None, bools, numbers, texts, arrays, and lists of these."""
+        """Return what a training has changed so far.
+
+        None, bools, numbers, texts, arrays of real numbers, lists of these, and dicts with texts as keys.
+        """
         return {name: getattr(self, name) for name in self.counted}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what :meth:`get_state` returned; called after ``on_train_begin``.
+
+        When one callback of a run refuses its state, all others get back what they had.
 
         Raises
         ------

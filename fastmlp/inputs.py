@@ -63,6 +63,7 @@ def check_finite(name: str, array: NDArray[Any], advice: str = "remove or impute
     """Raise ValueError if an element is NaN, infinite or too large for float32, saying where and what would do."""
     if array.dtype.kind != "f" or array.size == 0 or surely_finite(array):
         return
+    array = np.atleast_1d(array)
     rows = max(1, BLOCK_NUMBERS // max(1, array.size // len(array)))
     for start in range(0, len(array), rows):
         block = array[start : start + rows]

@@ -62,11 +62,13 @@ def evaluate(
 
     def feeds() -> Iterator[Feed]:
         for feed in data.feeds() if isinstance(data, Blocks) else _parts(data, batch):
-            hooks.begin()
+            with session.turns.open():
+                hooks.begin()
             yield feed
 
     def after(rows: int) -> None:
-        hooks.end(session.results)
+        with session.turns.open():
+            hooks.end(session.results)
         watch(rows, session.results())
 
     return session.evaluate_blocks(feeds(), watch=after)

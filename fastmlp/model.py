@@ -114,6 +114,10 @@ class Sequential(Stack, Inspection, Saving):
         chosen = optimizers.get(optimizer)
         measured = [metrics_table.check(metric) for metric in metrics or ()]
         weighted = [metrics_table.check(metric) for metric in weighted_metrics or ()]
+        for metric in (*measured, *weighted):
+            if isinstance(metric, metrics_table.Metric):
+                # more outputs have no fewer
+                _check_figures(metric, 1)
         self.loss = losses.get(loss)
         self.optimizer, self._metrics, self._weighted_metrics = chosen, measured, weighted
         self._compilation = object()
@@ -421,11 +425,11 @@ class Sequential(Stack, Inspection, Saving):
         weights = class_weights(class_weight, targets, weights, loss)
         session = self._session
         assert session is not None
-        with session.turns.changing():
+        with session.turns.changing() as put_back:
             self._set_objective(session, loss)
             session.set_optimizer(optimizer)
             if not session.train_batch(Feed(features, targets, weights)):
-                session.restore()
+                session.restore(put_back)
                 raise TrainingDivergedError("the step diverged: the loss or a weight became NaN or infinite")
             logs = session.results()
         return _as_asked(logs, return_dict)
@@ -666,13 +670,18 @@ def _as_asked(logs: dict[str, float], return_dict: bool) -> float | list[float] 
 
 def _check_metric(metric: metrics_table.Metric, loss: losses.Loss, units: int) -> None:
     """Raise ValueError if a metric does not fit the loss' targets, or has more than one number for the logs."""
-    if metric.figures(units) != 1:
-        raise ValueError(
-            f"metric {metric!r} has {metric.figures(units)} numbers for {units} outputs, and logs take one; "
-            "give it one threshold or an average, or call it with targets and predictions instead"
-        )
+    _check_figures(metric, units)
     if metric.sparse != loss.sparse:
         wants, has = ("class numbers", "an array of targets") if metric.sparse else (
             "targets in the outputs' shape", "class numbers",
         )  # fmt: skip
         raise ValueError(f"metric {metric.name} needs {wants}, but {loss.name} takes {has}")
+
+
+def _check_figures(metric: metrics_table.Metric, units: int) -> None:
+    """Raise ValueError if a metric has more than one number for the logs."""
+    if metric.figures(units) != 1:
+        raise ValueError(
+            f"metric {metric!r} has {metric.figures(units)} numbers, and logs take one; "
+            "give it one threshold or an average, or call it with targets and predictions instead"
+        )

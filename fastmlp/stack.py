@@ -12,7 +12,7 @@ from .engine.chain import Chain
 from .engine.plan import Plan
 from .engine.predictor import Predictor
 from .engine.session import Session
-from .errors import NotBuiltError
+from .errors import NotBuiltError, check_text
 from .layers import Activation, Dense, Input, Layer, Shape, Weights
 from .layers.base import give_names, nested
 from .seeds import check_seed, next_seed
@@ -34,11 +34,9 @@ class Stack:
         *,
         seed: int | None = None,
     ) -> None:
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"name must be a text, got {name!r}")
         if not isinstance(layers, (Iterable, type(None))) or isinstance(layers, (str, bytes)):
             raise TypeError(f"layers must be a list such as [Input(shape=(2,)), Dense(1)], got {layers!r}")
-        self.name = name or "sequential"
+        self.name = "sequential" if name in (None, "") else check_text("name", name)
         self.seed = next_seed() if seed is None else check_seed(seed)
         self._layers: list[Layer] = []
         self._inputs: Shape | None = None
@@ -238,15 +236,13 @@ class Stack:
         if len(arrays) != sum(counts):
             raise ValueError(f"weights must be a list of {sum(counts)} arrays, got {len(arrays)}")
         at = 0
-        with session.turns.changing():
-            before = [layer.get_weights() for layer in self._layers]
+        with session.turns.changing() as put_back:
             try:
                 for layer, count in zip(self._layers, counts, strict=True):
                     layer.set_weights(arrays[at : at + count])
                     at += count
-            except (ValueError, TypeError):
-                for layer, old in zip(self._layers, before, strict=True):
-                    layer.set_weights(old)
+            except BaseException:
+                put_back()
                 raise
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:

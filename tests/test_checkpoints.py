@@ -1,6 +1,8 @@
 """Files made while a model trains, and trainings that go on from them with the same bits."""
 
 import contextlib
+import copy
+import errno
 import os
 import random
 import signal
@@ -22,6 +24,8 @@ from fastmlp import (
     optimizers,
 )
 from fastmlp.errors import ModelFileError, TrainingDivergedError
+from fastmlp.saving import container
+from fastmlp.saving.durable import _mark
 
 X = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
 Y = (X[:, :1] - X[:, 1:2] * X[:, 2:3]).astype(np.float32)
@@ -325,6 +329,298 @@ def test_nothing_that_has_diverged_is_kept(tmp_path):
         fastmlp.load_model(path)
     for path in (tmp_path / "backup").iterdir():
         network().load_weights(path)
+
+
+def interrupted(make, *interruptions, model=network, run=fit, **options):
+    """Run again and again until nothing interrupts; ``make`` makes the callbacks, and the last model is returned."""
+    for at, hook in (*interruptions, (0, "on_epoch_end")):
+        last = model()
+        with contextlib.suppress(KeyboardInterrupt):
+            run(last, members=[*make(), Interrupt(at, hook) if at else Nothing()], **options)
+    return last
+
+
+def test_an_epoch_that_goes_on_and_diverges_ends_where_it_began(tmp_path):
+    def run(model, members):
+        y = Y.copy()
+
+        def spoil(epoch, logs=None):
+            # the last step of the second epoch diverges
+            if epoch == 1:
+                y[-1] = 1e38
+
+        if any(tmp_path.iterdir()):
+            spoil(1)
+        spoiler = callbacks.LambdaCallback(on_epoch_begin=spoil)
+        model.fit(X, y, batch_size=7, epochs=3, verbose=0, shuffle=False, callbacks=[spoiler, *members])
+
+    expected = network()
+    with pytest.raises(TrainingDivergedError):
+        run(expected, [])
+    model = network()
+    with pytest.raises(KeyboardInterrupt):
+        run(network(), [callbacks.BackupAndRestore(tmp_path, save_freq=1), Interrupt(8, "on_train_batch_end")])
+    with pytest.raises(TrainingDivergedError):
+        run(model, [callbacks.BackupAndRestore(tmp_path, save_freq=1), Nothing()])
+    assert same(model, expected)
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 1])
+@pytest.mark.parametrize("append", [False, True])
+@pytest.mark.parametrize("before", [None, "", "epoch,loss\n0,3.5\n"])
+def test_a_log_is_that_of_a_run_that_was_never_interrupted(before, append, save_freq, tmp_path):
+    def logged(name, *interruptions):
+        path = tmp_path / name
+        if before is not None:
+            path.write_text(before)
+
+        def make():
+            # the logger has written when the interruption comes, and the backup has not
+            backup = callbacks.BackupAndRestore(tmp_path / f"{name} backup", save_freq)
+            return [callbacks.CSVLogger(path, append=append), backup]
+
+        interrupted(make, *interruptions, epochs=6, validation_freq=2)
+        return path.read_bytes()
+
+    expected = logged("whole")
+    assert expected.count(b"\n") == (8 if append and before else 7)
+    assert logged("first epoch", (1, "on_epoch_end")) == expected
+    assert logged("often", (1, "on_epoch_end"), (2, "on_epoch_end"), (3, "on_train_batch_end"), (2, "on_epoch_begin"),
+                  (1, "on_epoch_end")) == expected  # fmt: skip
+
+
+def test_values_know_their_epochs_after_an_interruption(tmp_path):
+    model = interrupted(
+        lambda: [callbacks.BackupAndRestore(tmp_path)], (4, "on_epoch_end"), epochs=6, validation_freq=2
+    )
+    assert model.history.epochs_of("val_loss") == [1, 3, 5]
+    assert model.history.epochs_of("loss") == list(range(6))
+    model.history.history["val_loss"] = [3.0, 1.0, 2.0]
+    assert model.history.best_epoch == 3
+    model.save(tmp_path / "model")
+    assert fastmlp.load_model(tmp_path / "model").history.epochs_of("val_loss") == [1, 3, 5]
+    assert fastmlp.load_model(tmp_path / "model").history.best_epoch == 3
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 1])
+def test_settings_of_the_optimizer_that_callbacks_change(save_freq, tmp_path):
+    def changing():
+        def change(epoch, logs):
+            model.optimizer.momentum *= 0.9
+            model.optimizer.use_ema = epoch >= 3
+
+        return callbacks.LambdaCallback(on_epoch_end=change)
+
+    def make():
+        nonlocal model
+        model = network(optimizers.SGD(0.01, momentum=0.9))
+        return model
+
+    model = expected = make()
+    fit(expected, 6, [changing()])
+    again = interrupted(
+        lambda: [changing(), callbacks.BackupAndRestore(tmp_path, save_freq)], (2, "on_epoch_end"),
+        (4, "on_epoch_begin"), model=make, epochs=6,
+    )  # fmt: skip
+    assert same(again, expected)
+    assert again.optimizer == expected.optimizer
+    # the same model goes on, too
+    model = make()
+    members = [changing(), callbacks.BackupAndRestore(tmp_path, save_freq)]
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, 6, [*members, Interrupt(3, "on_epoch_end")])
+    fit(model, 6, [*members, Nothing()])
+    assert same(model, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda model: setattr(model.layers[0], "trainable", False), "list of layers"),
+        (lambda model: model.compile("sgd", "mse", metrics=["mae"]), "optimizer"),
+        (lambda model: model.compile("adam", "mae", metrics=["mae"]), "loss"),
+    ],
+)
+def test_what_could_not_go_on_is_no_backup(change, name, tmp_path):
+    model = network()
+    changing = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: change(model) if epoch == 1 else None)
+    with pytest.raises(RuntimeError, match=f"the {name} was changed"):
+        fit(model, 4, [changing, callbacks.BackupAndRestore(tmp_path)])
+    # the one before is as it was
+    assert fit(network(), 2, [callbacks.LambdaCallback(), callbacks.BackupAndRestore(tmp_path)]).epoch == [0, 1]
+
+
+def test_a_first_epoch_that_diverged_begins_anew_with_another_learning_rate(tmp_path):
+    with pytest.raises(TrainingDivergedError):
+        fit(network(optimizers.SGD(1e30)), 2, [callbacks.BackupAndRestore(tmp_path)])
+    model, expected = network(optimizers.SGD(0.01), seed=9), network(optimizers.SGD(0.01))
+    fit(model, 2, [callbacks.BackupAndRestore(tmp_path)])
+    fit(expected, 2)
+    assert same(model, expected)
+
+
+def test_other_data_are_refused(tmp_path):
+    def backup():
+        return callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
+
+    network().fit(X, Y, batch_size=7, epochs=2, verbose=0, callbacks=[backup()])
+    for rows, options, message in (
+        (30, {"batch_size": 8}, "batch size was 7, and now is 8"),
+        (29, {"batch_size": 7}, "number of rows was 30, and now is 29"),
+        (30, {"batch_size": 7, "steps_per_epoch": 2}, "number of steps was 5, and now is 2"),
+    ):
+        with pytest.raises(ModelFileError, match=message):
+            network().fit(X[:rows], Y[:rows], epochs=3, verbose=0, callbacks=[backup()], **options)
+
+
+def test_only_its_own_leftovers_are_deleted(tmp_path):
+    own = tmp_path / f"{_mark(tmp_path / 'training.safetensors')}0.part"
+    others = [tmp_path / ".notes.part", tmp_path / f"{_mark(tmp_path / 'model')}0.part"]
+    for path in (own, *others):
+        path.touch()
+    fit(network(), 1, [callbacks.BackupAndRestore(tmp_path)])
+    assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+@pytest.mark.parametrize("trouble", ["missing", "unreadable", "damaged"])
+def test_the_backup_before_the_last_one_serves(trouble, tmp_path, monkeypatch):
+    def backup():
+        return callbacks.BackupAndRestore(tmp_path, double_checkpoint=True, delete_checkpoint=False)
+
+    fit(network(), 3, [Nothing(), backup()])
+    last, whole = tmp_path / "training.safetensors", (tmp_path / "previous.safetensors").read_bytes()
+    if trouble == "missing":
+        last.unlink()
+    elif trouble == "damaged":
+        last.write_bytes(last.read_bytes()[:-1])
+    else:
+        read_file = container.read_file
+
+        def reading(path):
+            if path == last:
+                raise OSError(errno.EIO, "Input/output error", str(path))
+            return read_file(path)
+
+        monkeypatch.setattr("fastmlp.saving.backup.read_file", reading)
+    model, again = network(), network(seed=0)
+    fit(model, 5)
+    # a bad one does not take the place of a good one
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), 5, [Interrupt(1, "on_epoch_begin"), backup()])
+    assert (tmp_path / "previous.safetensors").read_bytes() == whole
+    fit(again, 5, [Nothing(), backup()])
+    assert same(model, again)
+
+
+def in_run(**changes):
+    return lambda document, tensors: document["run"].update(changes)
+
+
+def in_state(number, **changes):
+    return lambda document, tensors: document["run"]["callbacks"][number]["state"]["members"].update(changes)
+
+
+def in_tensor(name, change):
+    def changed(document, tensors):
+        tensors[name] = change(tensors[name])
+
+    return changed
+
+
+BAD_BACKUPS = {
+    "no run": lambda document, tensors: document.pop("run"),
+    "a list": in_run(callbacks=[]),
+    "a callback without a state": in_run(callbacks=[{"class_name": "History"}] * 4),
+    "a large step": in_run(step=2**31),
+    "a negative step": in_run(step=-1),
+    "no step": in_run(step=0),
+    "a text as an epoch": in_run(epoch="3"),
+    "stopped": in_run(stopped="no"),
+    "logs": in_run(logs={"loss": "x"}),
+    "another setup": in_run(setup={}),
+    "NaN sums": in_tensor("run.sums", lambda sums: sums * np.nan),
+    "short sums": in_tensor("run.sums", lambda sums: sums[:-1]),
+    "narrow sums": in_tensor("run.sums", lambda sums: sums.astype(np.float32)),
+    "NaN weights at the start": in_tensor("dense.bias.start", lambda weight: weight * np.nan),
+    "short weights at the start": in_tensor("dense.bias.start", lambda weight: weight[1:]),
+    "no weights at the start": lambda document, tensors: tensors.pop("dense.bias.start"),
+    "NaN weights": in_tensor("dense.bias", lambda weight: weight * np.nan),
+    "a dict in keys": in_state(0, keys=[{"members": {}}]),
+    "a number in values": in_state(0, values=[3.0, 3.0, 3.0, 3.0]),
+    "texts in values": in_state(0, values=[["x", "y"]] * 4),
+    "unequal lengths": in_state(0, epochs=[[0, 1]] * 4),
+    "a negative epoch": in_state(0, epoch=[-1]),
+    "a text as a count": in_state(1, wait="x"),
+    "a list as the best": in_state(1, best=[]),
+    "best weights of NaN": in_tensor("callback.1.best_weights.0.state", lambda weight: weight * np.nan),
+    "best weights of another shape": in_tensor("callback.1.best_weights.0.state", lambda weight: weight[1:]),
+    "no best weights": lambda document, tensors: tensors.pop("callback.1.best_weights.0.state"),
+    "a dtype that is none": in_state(1, best_weights=[{"tensor": "run.sums", "dtype": "<U1000000"}]),
+    "a negative length": in_state(2, length=-1),
+    "numbers as columns": in_state(2, keys=[1, 2]),
+    "what is no batch": in_state(3, batches=None),
+}
+
+
+def backed_up(folder):
+    return [
+        callbacks.EarlyStopping("loss", restore_best_weights=True, patience=5), callbacks.CSVLogger(folder / "log"),
+        callbacks.BackupAndRestore(folder, save_freq=7, delete_checkpoint=False),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def backup_of_a_step(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backup")
+    fit(network(), 2, backed_up(folder))
+    data = (folder / "training.safetensors").read_bytes()
+    return container.unpack(data, "a test")
+
+
+@pytest.mark.parametrize("case", BAD_BACKUPS)
+def test_a_backup_of_wrong_content_changes_nothing(case, backup_of_a_step, tmp_path):
+    document, tensors = copy.deepcopy(backup_of_a_step)
+    assert document["run"]["step"] == 2
+    BAD_BACKUPS[case](document, tensors)
+    (tmp_path / "training.safetensors").write_bytes(b"".join(container.pack(document, tensors)))
+    (tmp_path / "log").write_text("epoch,loss\n" * 50)
+    model, members = network(seed=0), backed_up(tmp_path)
+    before = model.get_weights()
+    with pytest.raises(ModelFileError, match=r"training\.safetensors"):
+        fit(model, 3, members)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    assert members[0].best_weights is None
+    assert members[0].wait == members[2].batches == 0
+    assert model.history.epoch == []
+    assert (tmp_path / "log").read_text() == "epoch,loss\n" * 50
+
+
+def test_arrays_of_any_numbers_are_states(tmp_path):
+    arrays = [np.arange(3).astype(dtype) for dtype in ("bool", "i1", "u2", "i4", "u8", "f2", ">f4", "f8")]
+    arrays[4][0] = 2**64 - 1
+    kept = {"list": arrays, "a": {"b": np.ones(2)}, "a.b": np.zeros(3)}
+
+    class Keeping(callbacks.Callback):
+        def get_state(self):
+            return kept
+
+        def set_state(self, state):
+            self.state = state
+
+    def run(epochs, **options):
+        keeping = Keeping()
+        fit(network(), epochs, [keeping, callbacks.BackupAndRestore(tmp_path, **options)])
+        return keeping
+
+    run(1, delete_checkpoint=False)
+    state = run(2).state
+    assert [(array.dtype, array.tolist()) for array in state["list"]] == [(a.dtype, a.tolist()) for a in arrays]
+    assert state["a"]["b"].tolist() == [1, 1]
+    assert state["a.b"].tolist() == [0, 0, 0]
+    for bad in ({1: 2}, {"x": np.array(["text"])}, {"x": np.ones(2, complex)}):
+        kept = bad
+        with pytest.raises(TypeError, match="the state of Keeping"):
+            run(1)
 
 
 PROGRAM = """

@@ -1,11 +1,15 @@
 """Losses and activations of one's own, plain and jitted."""
 
+import copy
+import pickle
+
 import numba
 import numpy as np
 import pytest
 
 import fastmlp
 from fastmlp import Dense, Input, Sequential, activations, losses
+from fastmlp.errors import ModelFileError
 from fastmlp.kernels.jit import JIT_DISABLED
 
 
@@ -262,3 +266,95 @@ def test_jitted_functions_that_raise_are_seen():
         for act in (lambda model=model: model.fit(x, y, verbose=0), lambda model=model: model.evaluate(x, y)):
             with pytest.raises(RuntimeError, match="raised an exception, which was printed, or its gradient"):
                 act()
+
+
+MINE = activations.Custom(silu_value, silu_slope, name="mine")
+KNOWN = {"squares": squares, "mine": MINE}
+
+
+def alike(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+
+
+def go_on(model):
+    x, y = data()
+    model.fit(x, y, batch_size=50, epochs=2, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [
+        copy.deepcopy,
+        lambda model: pickle.loads(pickle.dumps(model)),
+        lambda model: fastmlp.load_model(model.saved, custom_objects=KNOWN),
+    ],
+    ids=["deepcopy", "pickle", "file"],
+)
+def test_models_with_functions_of_ones_own_are_copied_and_saved(duplicate, tmp_path):
+    model, _ = trained(squares, activation=MINE)
+    model.save(tmp_path / "model")
+    model.saved = tmp_path / "model"
+    again = duplicate(model)
+    assert again.loss.function is squares
+    assert again.layers[0].activation == MINE
+    assert alike(go_on(again), go_on(model))
+
+
+def test_a_copy_has_functions_that_nothing_could_pickle():
+    own = activations.Custom(lambda z: z * z, lambda z, a: 2 * z)
+    model, _ = trained(lambda y, p: squares(y, p), activation=own)
+    twin = copy.deepcopy(model)
+    assert twin.loss.function is model.loss.function
+    assert alike(go_on(twin), go_on(model))
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        pickle.dumps(model)
+
+
+def test_a_file_has_names_alone(tmp_path):
+    path = tmp_path / "model"
+    model, _ = trained(losses.Custom(squares), activation=MINE)
+    model.save(path)
+    assert b"silu" not in path.read_bytes()
+    for known, message in (
+        (None, "custom_objects must have the activation of the user's own 'mine', and has \\[\\]"),
+        ({"mine": MINE}, r"custom_objects must have the loss function of the user's own 'squares', and has \['mine'\]"),
+        ({**KNOWN, "mine": silu_value}, r"must have an activations\.Custom for 'mine'"),
+        ({**KNOWN, "squares": "squares"}, "function must be a function"),
+    ):
+        with pytest.raises(ModelFileError, match=message):
+            fastmlp.load_model(path, custom_objects=known)
+    with pytest.raises(TypeError, match="custom_objects must be a dict"):
+        fastmlp.load_model(path, custom_objects=[squares])
+    config = model.get_config()
+    with pytest.raises(ValueError, match="custom_objects must have"):
+        Sequential.from_config(config)
+    fresh = Sequential.from_config(config, custom_objects=KNOWN)
+    assert fresh.layers[0].activation is MINE
+    fresh.compile_from_config(model.get_compile_config(), custom_objects=KNOWN)
+    assert fresh.loss == model.loss
+    assert Dense.from_config(config["layers"][0]["config"], KNOWN).activation is MINE
+
+
+def test_functions_of_one_name_are_not_written(tmp_path):
+    other = activations.Custom(silu_value, lambda z, a: 1.0, name="mine")
+    model = Sequential([Input(shape=(5,)), Dense(4, MINE), Dense(3, other)], seed=0)
+    for attempt in (lambda: model.save(tmp_path / "model"), lambda: copy.deepcopy(model)):
+        with pytest.raises(ValueError, match="different functions of the name 'mine'"):
+            attempt()
+    assert not list(tmp_path.iterdir())
+    model.save_weights(tmp_path / "model")
+
+
+def test_a_backup_goes_on_with_the_functions_of_the_model_in_hand(tmp_path):
+    def run(epochs):
+        x, y = data()
+        model = Sequential([Input(shape=(5,)), Dense(20, MINE), Dense(3)], seed=0)
+        model.compile("adam", squares)
+        backup = fastmlp.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=epochs == 4)
+        model.fit(x, y, epochs=epochs, verbose=0, callbacks=[backup])
+        return model
+
+    run(2)
+    resumed = run(4)
+    assert alike(resumed, run(4))

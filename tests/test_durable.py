@@ -4,16 +4,18 @@ import contextlib
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 import fastmlp
-from fastmlp import Dense, Input, Sequential
-from fastmlp.saving.durable import replace_file
+from fastmlp import Dense, Input, Sequential, callbacks
+from fastmlp.saving.durable import _mark, leftovers, replace_file
 
 CALLS = ("open", "stat", "fchmod", "write", "fsync", "close", "replace")
 OLD, NEW = b"old" * 1000, [b"new", memoryview(b"er" * 5000), b""]
@@ -73,7 +75,8 @@ def test_every_call_may_fail(exists, late, tmp_path, monkeypatch):
         for left in tmp_path.iterdir():
             left.unlink()
     assert failures == [
-        "open", "stat", *(["fchmod"] if exists else []), "write", "write", "fsync", "close", "replace",
+        "stat", *(["open", "close", "open", "fchmod"] if exists else ["open"]),
+        "write", "write", "fsync", "close", "replace",
         # of the folder
         "open", "fsync", "close",
     ]  # fmt: skip
@@ -87,9 +90,10 @@ def test_a_failure_leaves_model_and_file_as_they_were(tmp_path, monkeypatch):
     model.set_weights([weight + 1 for weight in model.get_weights()])
     weights = model.get_weights()
     with monkeypatch.context() as patch:
-        Failing(patch, 4, late=False)
-        with pytest.raises(OSError, match="No space left"):
+        Failing(patch, 5, late=False)
+        with pytest.raises(OSError, match="No space left") as caught:
             model.save(path)
+    assert (caught.value.filename, caught.value.filename2) == (str(path), None)
     assert path.read_bytes() == before
     assert all((a == b).all() for a, b in zip(model.get_weights(), weights, strict=True))
     model.save(path)
@@ -181,3 +185,105 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path):
         last = max(last, number)
     assert last > 0
     assert all(left == path or left.suffix == ".part" for left in tmp_path.iterdir())
+
+
+@contextlib.contextmanager
+def unprivileged():
+    """Root may do anything."""
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that anybody can use, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes")
+def test_permissions_are_those_that_open_asks_for(open_folder):
+    path = open_folder / "file"
+    path.write_bytes(OLD)
+    path.chmod(0o444)
+    with unprivileged(), pytest.raises(PermissionError) as caught:
+        replace_file(path, NEW)
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == OLD
+    # a folder that cannot be read, and so not be flushed
+    with unprivileged():
+        (open_folder / "dropbox").mkdir()
+        (open_folder / "dropbox").chmod(0o300)
+        replace_file(open_folder / "dropbox" / "file", NEW)
+    assert (open_folder / "dropbox" / "file").read_bytes() == WHOLE
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX flushes folders")
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO], ids=errno.errorcode.get)
+def test_a_folder_that_has_nothing_to_flush(number, tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def failing(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, "no")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match="no") if number == errno.EIO else contextlib.nullcontext():
+        replace_file(tmp_path / "file", NEW)
+    assert (tmp_path / "file").read_bytes() == WHOLE
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
+def test_only_regular_files_are_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, error in (
+        ("pipe", "Not a regular file"), ("link", "Not a regular file"), ("folder", "Is a directory"),
+        ("new/", "Is a directory"), ("folder/.", "Is a directory"),
+    ):  # fmt: skip
+        with pytest.raises(OSError, match=error) as caught:
+            replace_file(f"{tmp_path}/{name}", NEW)
+        assert caught.value.filename == f"{tmp_path}/{name}"
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "link", "pipe"]
+
+
+def test_a_link_to_nowhere_is_not_overwritten(tmp_path):
+    model, link = Sequential([Input(shape=(3,)), Dense(2)], seed=0), tmp_path / "link"
+    link.symlink_to(tmp_path / "target")
+    with pytest.raises(FileExistsError, match="overwrite=False"):
+        model.save(link, overwrite=False)
+    model.save(link)
+    assert link.is_symlink()
+    assert fastmlp.load_model(tmp_path / "target").built
+
+
+def test_names_as_long_as_names_can_be_and_of_bytes(tmp_path):
+    model, path = Sequential([Input(shape=(3,)), Dense(2)], seed=0), tmp_path / ("n" * 255)
+    model.save(os.fsencode(path))
+    model.save_weights(path.with_name("weights"))
+    model.load_weights(os.fsencode(path.with_name("weights")))
+    loaded = fastmlp.load_model(os.fsencode(path))
+    assert (loaded.get_weights()[0] == model.get_weights()[0]).all()
+    with pytest.raises(OSError, match="too long") as caught:
+        model.save(tmp_path / ("n" * 256))
+    assert caught.value.filename == str(tmp_path / ("n" * 256))
+    checkpoint = callbacks.ModelCheckpoint(os.fsencode(tmp_path / "{epoch}"))
+    model.compile("sgd", "mse")
+    model.fit([[0.0, 1.0, 2.0]], [[0.0, 1.0]], verbose=0, callbacks=[checkpoint])
+    assert (tmp_path / "1").exists()
+
+
+def test_what_a_killed_writer_leaves_is_found(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{_mark(tmp_path / name)}0.part").touch()
+    (tmp_path / ".a.part").touch()
+    (found,) = leftovers(tmp_path / "a")
+    assert found.name.startswith(".fastmlp-")

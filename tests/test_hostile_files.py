@@ -81,6 +81,10 @@ def described(name, config):
     return {"kind": "layer", "class_name": name, "config": config}
 
 
+def auc(count):
+    return {"kind": "metric", "class_name": "AUC", "config": {"num_thresholds": count}}
+
+
 def renamed(old, new):
     return lambda tensors: {new if name == old else name: tensor for name, tensor in tensors.items()}
 
@@ -167,7 +171,28 @@ CASES = {
         lambda: repacked(in_config(layers=[described("Residual", {"layers": [described("Activation", {
             "activation": "relu"})] * 5000})])), "at most 4096 layers",
     ),
-    "a deep tower": (lambda: repacked(in_config(layers=[tower(250)])), "recursion"),
+    "a tower": (lambda: repacked(in_config(layers=[tower(51)])), "nested more deeply than 50 times"),
+    "a deep tower": (lambda: repacked(in_config(layers=[tower(250)])), "nested too deeply"),
+    "built without weights": (
+        lambda: repacked(
+            lambda d: d.update(
+                config={**d["config"], "layers": [described("Dense", {"units": 5_000_000, "name": "a"})]}, shapes={},
+                training=None,
+            ),
+            lambda tensors: {"more.kernel": np.zeros(40, np.float32)},
+        ),
+        "no weights of layer 'a'",
+    ),
+    "many sums": (
+        lambda: repacked(lambda d: d["compile"].update(metrics=[auc(65_536)] * 3)), "metrics would sum up",
+    ),
+    "many thresholds": (
+        lambda: repacked(lambda d: d["compile"].update(metrics=[auc(50_000_000)])), "num_thresholds must be",
+    ),
+    "several figures": (
+        lambda: repacked(lambda d: d["compile"].update(metrics=[
+            {"kind": "metric", "class_name": "Precision", "config": {"thresholds": [1] * 50}}])), "50 numbers",
+    ),
     "a huge seed": (lambda: repacked(in_config(seed=2**64)), "seed must be"),
     "no config": (lambda: repacked(lambda d: d.pop("config") and None), "KeyError: 'config'"),
     "no document": (lambda: b"".join(container.pack([], {})), "no JSON object"),
@@ -225,6 +250,15 @@ def test_a_directory_and_a_device(tmp_path):
     for path in (tmp_path, *filter(Path.exists, [Path("/dev/zero")])):
         with pytest.raises(ModelFileError, match="no file that could hold a model"):
             fastmlp.load_model(path)
+
+
+def test_a_file_that_is_much_longer_than_its_header_says_is_not_read(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(good())
+    for size in (8 << 40, len(good()) + 1, len(good()) - 1):
+        os.truncate(path, size)
+        with pytest.raises(ModelFileError, match="damaged or not whole: its tensors end at byte"):
+            container.read_file(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")

@@ -1,5 +1,7 @@
 """Layers beside Dense: training and prediction against the float64 twin, and what users may do with them."""
 
+import copy
+
 import naive_layers as naive
 import numpy as np
 import pytest
@@ -559,3 +561,17 @@ def test_names_given_by_a_failed_add_are_taken_back():
         model.add(layers.Residual(inner))
     assert [layer.name for layer in inner] == [None, None]
     assert model.predict(data(3)[0]).shape == (3, K)
+
+
+def test_a_copy_of_a_layer_belongs_to_nobody():
+    own = fastmlp.activations.Custom(lambda z: z * z, lambda z, a: 2 * z)
+    model = Sequential([Input((K,)), Dense(K, own), layers.Normalization(), layers.Residual([Dense(K)])], seed=0)
+    x = np.random.default_rng(0).normal(size=(5, K))
+    expected = model.predict(x)
+    twins = [copy.deepcopy(layer) for layer in model.layers]
+    other = Sequential([Input((K,)), *twins], seed=1)
+    np.testing.assert_array_equal(other.predict(x), expected)
+    other.set_weights([weight + 1 for weight in other.get_weights()])
+    np.testing.assert_array_equal(model.predict(x), expected)
+    with pytest.raises(ValueError, match="already belongs"):
+        Sequential([Input((K,)), *copy.deepcopy(model.layers[2]).layers])

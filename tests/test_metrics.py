@@ -215,6 +215,7 @@ def test_confusion_matrix():
         (lambda: metrics.F1Score("mean"), "average"),
         (lambda: metrics.F1Score(threshold=0.0), "threshold"),
         (lambda: metrics.AUC(1), "num_thresholds"),
+        (lambda: metrics.AUC(65_537), "num_thresholds"),
         (lambda: metrics.AUC(curve="roc"), "curve"),
         (lambda: metrics.AUC(summation_method="simpson"), "summation_method"),
         (lambda: metrics.AUC(thresholds=[-0.1]), "thresholds"),

@@ -20,6 +20,7 @@ from fastmlp import (
     Rescaling,
     Residual,
     Sequential,
+    activations,
     losses,
     metrics,
     optimizers,
@@ -302,6 +303,54 @@ def test_odd_names_of_layers(path):
     fit(model, 1)
     model.save(path)
     assert same(model, fastmlp.load_model(path))
-    model = Sequential([Input(shape=(5,)), Dense(2, name="\ud800")])
-    with pytest.raises(ValueError, match="surrogates"):
-        model.save(path)
+    for make in (
+        lambda name: Dense(2, name=name),
+        lambda name: Sequential(name=name),
+        lambda name: activations.Custom(abs, abs, name=name),
+    ):
+        with pytest.raises(ValueError, match="surrogates"):
+            make("\ud800")
+
+
+def test_weights_that_do_not_fit_change_nothing(path):
+    def adapted():
+        return Sequential([Input(shape=(5,)), Dense(5), Normalization(), Dense(1)], seed=0)
+
+    class Picky(Dense):
+        def set_weights(self, weights):
+            raise ZeroDivisionError
+
+    model = adapted()
+    weights = model.get_weights()
+    for count in (np.nan, 1e39):
+        with pytest.raises(ValueError, match="must be finite"):
+            model.layers[1].set_weights([*weights[2:4], np.float64(count)])
+    model.set_weights([weight + 1 for weight in weights[:4]] + [np.float32(3e38)] + weights[5:])
+    model.save_weights(path)
+    other = adapted()
+    other.load_weights(path)
+    assert same(model, other)
+    picky = Sequential([Input(shape=(5,)), Dense(5, name="dense"), Picky(1, name="last")], seed=0)
+    plain = Sequential([Input(shape=(5,)), Dense(5, name="dense"), Dense(1, name="last")], seed=1)
+    plain.save_weights(path)
+    before = picky.get_weights()
+    for change in (lambda: picky.load_weights(path), lambda: picky.set_weights(plain.get_weights())):
+        with pytest.raises(ZeroDivisionError):
+            change()
+        assert all(np.array_equal(a, b) for a, b in zip(before, picky.get_weights(), strict=True))
+
+
+def test_layers_can_only_be_nested_so_deeply(path):
+    layer = Dense(5)
+    for _ in range(50):
+        layer = Residual([layer])
+    with pytest.raises(ValueError, match="nested more deeply than 50"):
+        Residual([layer])
+    model = Sequential([Input(shape=(5,)), layer])
+    config = model.get_config()
+    for _ in range(300):
+        config["layers"] = [{"kind": "layer", "class_name": "Residual", "config": {"layers": config["layers"]}}]
+    with pytest.raises(ValueError, match="nested too deeply"):
+        Sequential.from_config(config)
+    model.save(path)
+    assert same(model, fastmlp.load_model(path))

@@ -8,6 +8,7 @@ from fastmlp import Dense, Input, Sequential, activations, errors, layers
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
+from torch.nn.utils import prune  # noqa: E402
 
 K = 7
 X = np.random.default_rng(0).normal(0, 2, (13, K)).astype(np.float32)
@@ -125,19 +126,74 @@ def test_weights_are_copies():
         (nn.PReLU(), "these modules have one: BatchNorm1d, Dropout"),
         (nn.ReLU6(), "ReLU6"),
         (nn.Softplus(beta=2), "beta must be 1"),
-        (nn.Softmax(0), "dim must be 1 or -1"),
+        (nn.Softplus(threshold=15), r"Softplus\(.* threshold must be at least 16"),
+        (nn.Softmax(0), "dim must be given, and be 1 or -1"),
+        (nn.Softmax(), r"Softmax\(dim=None\).*dim must be given"),
+        (nn.BatchNorm1d(2, eps=0), r"BatchNorm1d\(2, .*eps must be greater than 0"),
+        (nn.LayerNorm(2, eps=0), r"LayerNorm\(\(2,\), .*eps must be greater than 0"),
         (nn.Flatten(2), "start_dim"),
         (nn.BatchNorm1d(2, track_running_stats=False), "running averages"),
         (nn.BatchNorm1d(2, momentum=None), "momentum"),
         (nn.LayerNorm((2, 2)), "normalized_shape"),
         (nn.Conv1d(1, 1, 1), "Conv1d"),
-        (nn.Dropout(1.0), "rate must be below 1"),
+        (nn.Dropout(1.0), r"Dropout\(p=1\.0.*leave it out"),
         (nn.Linear(3, 2), r"in_features=3.* gets 2 features"),
     ],
 )
 def test_modules_without_counterpart(module, message):
     with pytest.raises(ValueError, match=message):
         fastmlp.from_torch(nn.Sequential(nn.Linear(4, 2), module))
+
+
+def hooked(hook):
+    def make():
+        module = nn.Linear(4, 2)
+        getattr(module, hook)(lambda *arguments: None)
+        return module
+
+    return make
+
+
+def with_forward():
+    module = nn.ReLU()
+    module.forward = lambda x: x
+    return module
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (hooked("register_forward_hook"), "forward hooks"),
+        (hooked("register_forward_pre_hook"), "forward hooks"),
+        (lambda: nn.utils.spectral_norm(nn.Linear(4, 2)), "forward hooks"),
+        (lambda: prune.l1_unstructured(nn.Linear(4, 2), "weight", 1), "forward hooks"),
+        (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 2)), "parametrizations"),
+        (with_forward, "a forward of its own"),
+    ],
+)
+def test_what_is_done_to_modules_from_outside_is_refused(make, message):
+    with pytest.raises(ValueError, match=rf"module '1\.0' \(.*\) has {message}"):
+        fastmlp.from_torch(nn.Sequential(nn.Linear(4, 4), nn.Sequential(make())))
+    whole = nn.Sequential(nn.Linear(4, 4))
+    whole.register_forward_hook(lambda *arguments: None)
+    with pytest.raises(ValueError, match="the network has forward hooks"):
+        fastmlp.from_torch(whole)
+
+
+def test_a_large_threshold_makes_no_difference():
+    x = np.linspace(-30, 40, 10_000, dtype=np.float32)[:, None]
+    network = nn.Sequential(nn.Linear(1, 1), nn.Softplus(threshold=16))
+    with torch.no_grad():
+        network[0].weight.fill_(1)
+        network[0].bias.zero_()
+    there_and_back(network, x)
+
+
+def test_frozen_layers_require_no_gradient():
+    model = Sequential([Input(shape=(K,)), Dense(3), layers.BatchNormalization(), Dense(2)], seed=0)
+    model.layers[0].trainable = model.layers[1].trainable = False
+    needed = [parameter.requires_grad for parameter in fastmlp.to_torch(model).parameters()]
+    assert needed == [False, False, False, False, True, True]
 
 
 def test_what_is_refused():

@@ -13,7 +13,7 @@ import pytest
 import fastmlp
 from fastmlp import Dense, Input, Sequential
 from fastmlp.callbacks import LambdaCallback
-from fastmlp.errors import ModelBusyError
+from fastmlp.errors import ModelBusyError, TrainingDivergedError
 
 pytestmark = pytest.mark.jit_only
 
@@ -70,11 +70,12 @@ def test_a_prediction_in_the_midst_of_training_has_the_weights_from_before_an_ep
     assert len(set(found)) >= 3, "nothing was predicted while the model changed"
 
 
-def test_weights_read_in_the_midst_of_training_are_those_from_before_an_epoch():
+@pytest.mark.parametrize("part", [lambda model: model, lambda model: model.layers[0]], ids=["model", "layer"])
+def test_weights_read_in_the_midst_of_training_are_those_from_before_an_epoch(part):
     model = make_model()
 
     def read():
-        return b"".join(weight.tobytes() for weight in model.get_weights())
+        return b"".join(weight.tobytes() for weight in part(model).get_weights())
 
     with in_threads(read, 2) as found:
         allowed = recorded(model, read)
@@ -181,9 +182,10 @@ class Held:
         lambda model: model.evaluate(ROWS, TARGETS),
         lambda model: model.gradients(ROWS, TARGETS),
         lambda model: model.set_weights(model.get_weights()),
+        lambda model: model.layers[0].set_weights(model.layers[0].get_weights()),
         lambda model: fastmlp.LearningRateFinder().find(model, ROWS, TARGETS),
     ],
-    ids=["fit", "train_on_batch", "evaluate", "gradients", "set_weights", "find"],
+    ids=["fit", "train_on_batch", "evaluate", "gradients", "set_weights", "layer", "find"],
 )
 def test_a_model_in_fit_refuses_what_would_mix_with_it(use):
     with Held() as model, pytest.raises(ModelBusyError, match="trained by fit in another thread"):
@@ -245,3 +247,97 @@ def test_a_child_that_was_forked_while_threads_predicted_and_trained_can_train()
             np.testing.assert_array_equal(outputs, expected.predict(ROWS[:20]))
             time.sleep(0.01)
         training.join(60)
+
+
+def diverging(hook, use):
+    """A model whose fit diverges in its second epoch, in whose midst something else is done with the model."""
+    model, starts = make_model(), []
+    x, y = ROWS[:300], TARGETS[:300].copy()
+
+    def begin(epoch, logs):
+        starts.append(model.get_weights())
+        if epoch == 1:
+            # the last steps' loss is infinite
+            y[-20:] = 1e38
+
+    def inside(batch, logs):
+        if len(starts) == 2 and batch == 1:
+            use(model)
+
+    callback = LambdaCallback(on_epoch_begin=begin, **{hook: inside})
+    with pytest.raises(TrainingDivergedError):
+        model.fit(x, y, epochs=3, verbose=0, shuffle=False, callbacks=[callback])
+    return model, starts[-1]
+
+
+@pytest.mark.parametrize("hook", ["on_train_batch_begin", "on_train_batch_end"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model: model.set_weights([weight * 0.5 for weight in model.get_weights()]),
+        lambda model: model.train_on_batch(ROWS[:10], TARGETS[:10]),
+        lambda model: model.fit(ROWS[:90], TARGETS[:90], epochs=2, verbose=0),
+        lambda model: fastmlp.LearningRateFinder(num_training_steps=20).find(model, ROWS[:90], TARGETS[:90]),
+    ],
+    ids=["set_weights", "train_on_batch", "fit", "find"],
+)
+def test_an_epoch_that_diverges_ends_where_it_began_whatever_callbacks_did(hook, use):
+    model, start = diverging(hook, use)
+    for weight, expected in zip(model.get_weights(), start, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+def test_a_step_in_a_callback_that_diverges_changes_nothing():
+    model, found = make_model(), []
+    model.compile("sgd", "mse")
+
+    def inside(batch, logs):
+        if batch == 3:
+            before = model.get_weights()
+            with pytest.raises(TrainingDivergedError):
+                model.train_on_batch(ROWS[:10], np.full((10, 7), 1e38))
+            found.append((before, model.get_weights()))
+
+    model.fit(ROWS[:300], TARGETS[:300], verbose=0, callbacks=[LambdaCallback(on_train_batch_end=inside)])
+    for before, after in found:
+        for weight, expected in zip(after, before, strict=True):
+            np.testing.assert_array_equal(weight, expected)
+    assert found
+
+
+def test_others_predict_with_the_weights_from_before_an_epoch_whatever_callbacks_do():
+    model, found = make_model(), []
+    expected = model.predict(ROWS[:20])
+
+    def inside(batch, logs):
+        model.train_on_batch(ROWS[:10], TARGETS[:10])
+        with ThreadPoolExecutor(1) as pool:
+            found.append(pool.submit(model.predict, ROWS[:20]).result(60))
+
+    model.fit(ROWS[:300], TARGETS[:300], verbose=0, callbacks=[LambdaCallback(on_train_batch_end=inside)])
+    assert len(found) == 10
+    for outputs in found:
+        np.testing.assert_array_equal(outputs, expected)
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize(
+    "hook", ["on_train_batch_begin", "on_train_batch_end", "on_test_batch_begin", "on_test_batch_end", "on_epoch_end"]
+)
+def test_a_thread_that_a_callback_waits_for_can_save_the_model(hook, blocks, tmp_path):
+    model, path, saved = make_model(), tmp_path / "model.safetensors", []
+
+    def inside(number, logs):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(model.save, path).result(60)
+        saved.append((fastmlp.load_model(path).get_weights(), model.get_weights()))
+
+    pairs = [(ROWS[at : at + 32], TARGETS[at : at + 32]) for at in (0, 32, 64)]
+    arguments = [iter(pairs)] if blocks else [ROWS[:96], TARGETS[:96]]
+    model.fit(
+        *arguments, verbose=0, validation_data=(ROWS[:64], TARGETS[:64]), callbacks=[LambdaCallback(**{hook: inside})]
+    )
+    for there, here in saved:
+        for weight, expected in zip(there, here, strict=True):
+            np.testing.assert_array_equal(weight, expected)
+    assert saved

@@ -86,11 +86,14 @@ def test_r2_of_training_and_validation_far_from_zero(middle):
 
 
 def test_numbers_in_the_logs_are_single():
-    for several in (metrics.F1Score(), metrics.Precision(thresholds=[0.2, 0.5]), metrics.ConfusionMatrix(3)):
-        model = network()
-        model.compile("sgd", "binary_crossentropy", [several])
+    model = network()
+    for several in (metrics.Precision(thresholds=[0.2, 0.5]), metrics.ConfusionMatrix(3)):
         with pytest.raises(ValueError, match="logs take one"):
-            model.evaluate(X, Y)
+            model.compile("sgd", "binary_crossentropy", [several])
+    # one for each output
+    model.compile("sgd", "binary_crossentropy", [metrics.F1Score()])
+    with pytest.raises(ValueError, match="logs take one"):
+        model.evaluate(X, Y)
     model = network(1)
     model.compile("sgd", "binary_crossentropy", ["f1_score", metrics.Precision(), metrics.Precision(0.2)])
     assert list(model.evaluate(X, Y[:, 0], return_dict=True)) == ["loss", "f1_score", "precision", "precision_1"]

@@ -2,14 +2,16 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import ModelFileError, TrainingDivergedError, check_flag
 from ..hooks import Callback, Logs
-from ..saving.backup import Place, resume_backup, write_backup
-from ..saving.durable import PART, replace_file
+from ..saving.backup import Place, Setup, resume_backup, setup, write_backup
+from ..saving.durable import leftovers
 from .frequency import check_save_freq
+from .monitor import check_counted
 
 FILE, PREVIOUS = "training.safetensors", "previous.safetensors"
 
@@ -19,7 +21,9 @@ class BackupAndRestore(Callback):
 
     After an interruption, run the same program again: with the same data, model and callbacks ``fit`` goes on from the
     backup and ends with the same bits as if nothing had happened, history included. The seed is the backup's. The
-    states of other callbacks (:meth:`Callback.get_state`) are kept too.
+    states of other callbacks (:meth:`Callback.get_state`) are kept too, and so are settings of the optimizer that
+    callbacks have changed. The first backup is made before the first step; once something has been trained, the
+    learning rate is the backup's, too.
 
     Parameters
     ----------
@@ -35,7 +39,11 @@ class BackupAndRestore(Callback):
     Raises
     ------
     ModelFileError
-        By ``fit``, when the backup is damaged, or of another model, optimizer or list of callbacks.
+        By ``fit``, when the backup is damaged, or of another model, optimizer, list of callbacks, or number of rows or
+        batch size. Deleting the folder lets the training begin anew.
+    RuntimeError
+        By ``fit``, when something was changed meanwhile that no backup could bring back, such as what layers are
+        trained, or the loss.
     """
 
     order = 2
@@ -56,28 +64,44 @@ class BackupAndRestore(Callback):
         self._every = check_save_freq(save_freq)
         self.batches = self._epoch = 0
         self._others: Sequence[Callback] = ()
+        # how the training was set up where it began, and whether the last backup is known to be whole
+        self._setup: Setup = {}
+        self._sound = False
         if self._every:
             # an attribute of its own: a hook of single batches costs time wherever there is one
             self.on_train_batch_end = self._after_batch  # type: ignore[method-assign]
 
-    def resume(self, others: Sequence[Callback]) -> Place | None:
-        """Bring the model and the other callbacks to where the backup is, if there is one."""
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state; see :meth:`Callback.set_state`."""
+        check_counted(state)
+        super().set_state(state)
+
+    def resume(self, others: Sequence[Callback], first: int) -> Place:
+        """Bring the model and the other callbacks to where the backup is; without one, begin with epoch ``first``."""
         self.batches = 0
+        self._sound = False
         self._others = others
         self.backup_dir.mkdir(parents=True, exist_ok=True)
-        for left in self.backup_dir.glob(f".*{PART}"):
-            # of a process that was killed while it wrote
-            left.unlink(missing_ok=True)
         path, previous = self.backup_dir / FILE, self.backup_dir / PREVIOUS
-        if not path.exists():
-            return None
-        try:
-            place = resume_backup(path, self.model, [*others, self])
-        except ModelFileError:
-            if not previous.exists():
-                raise
-            place = resume_backup(previous, self.model, [*others, self])
-        self._epoch = place.epoch
+        for left in (*leftovers(path), *leftovers(previous)):
+            left.unlink(missing_ok=True)
+        self._setup = setup(self.model, self.params, first)
+        failures: list[Exception] = []
+        for each in (path, previous):
+            try:
+                place, self._setup = resume_backup(each, self.model, [*others, self], self._setup)
+            except FileNotFoundError:
+                continue
+            except (ModelFileError, OSError) as error:
+                failures.append(error)
+                continue
+            self._epoch, self._sound = place.epoch, each == path
+            return place
+        if failures:
+            # what is wrong with the last one
+            raise failures[0]
+        place = Place(first)
+        self._save(place)
         return place
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -100,9 +124,11 @@ class BackupAndRestore(Callback):
 
     def _save(self, place: Place) -> None:
         path = self.backup_dir / FILE
-        if self.double_checkpoint and path.exists():
-            replace_file(self.backup_dir / PREVIOUS, [path.read_bytes()])
-        write_backup(path, self.model, [*self._others, self], place)
+        if self.double_checkpoint and self._sound:
+            path.replace(self.backup_dir / PREVIOUS)
+        self._sound = False
+        write_backup(path, self.model, [*self._others, self], place, self._setup)
+        self._sound = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Delete the backup."""

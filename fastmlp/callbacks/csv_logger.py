@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import check_flag
+from ..errors import check_flag, check_text, check_whole
 from ..hooks import Callback, Logs
 
 
@@ -33,43 +33,59 @@ class CSVLogger(Callback):
         self.filename, self.sep, self.append = os.fspath(filename), separator, check_flag("append", append)
         self.keys: list[str] | None = None
         self._writer: Any = None
+        # how much of the file is this training's, or was there before
+        self._length = 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Open the file."""
         self._close()
-        path = Path(self.filename)
-        self._headed = self.append and path.exists() and path.stat().st_size > 0
         self.keys, self._writer = None, None
-        self._file = path.open("a" if self.append else "w", newline="")
+        self._file = Path(self.filename).open("a", newline="")  # noqa: SIM115
+        # what is behind is of no use; it stays until the first epoch, since a training may go on from a backup
+        self._length = self._file.tell() if self.append else 0
 
     def get_state(self) -> dict[str, Any]:
-        """Return how long the file is."""
-        return {"length": self._file.tell() if self._file is not None else 0}
+        """Return the columns, and how long the file is."""
+        return {"keys": self.keys, "length": self._length}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """With ``append``, take lines off that were written after the state was kept."""
-        if self.append and self._file is not None and self._file.tell() > state["length"]:
-            self._file.truncate(state["length"])
-            self._headed = state["length"] > 0
+        """Go on from a state; lines that were written after it was kept are taken off before the next one."""
+        keys, length = state["keys"], check_whole("length", state["length"])
+        if keys is not None:
+            keys = [check_text("a key of the logs", key) for key in keys]
+        self.keys, self._length, self._writer = keys, length, None
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Take off what is of no use."""
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._file is not None and self._writer is None and self._file.tell() > self._length:
+            self._file.truncate(self._length)
+            self._file.seek(self._length)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write a line."""
         logs = logs or {}
         if self._file is None:
             return
+        self._begin()
         if self._writer is None:
-            self.keys = sorted(logs)
+            if self.keys is None:
+                self.keys = sorted(logs)
             self._writer = csv.DictWriter(
                 self._file, ["epoch", *self.keys], delimiter=self.sep, restval="NA", extrasaction="ignore",
                 lineterminator="\n",
             )  # fmt: skip
-            if not self._headed:
+            if self._file.tell() == 0:
                 self._writer.writeheader()
         self._writer.writerow({"epoch": epoch, **logs})
         self._file.flush()
+        self._length = self._file.tell()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Close the file."""
+        self._begin()
         self._close()
 
     def _close(self) -> None:

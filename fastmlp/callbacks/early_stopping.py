@@ -1,10 +1,12 @@
 """EarlyStopping: ends a training that no longer improves."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import check_flag, check_verbose, check_whole, finite_number
 from ..hooks import Callback, Logs
-from .monitor import Monitor
+from ..inputs import check_array, check_finite
+from .monitor import Monitor, check_counted
 
 
 class EarlyStopping(Callback):
@@ -64,6 +66,19 @@ class EarlyStopping(Callback):
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best = self._monitor.worst
         self.best_weights: list[Any] | None = None
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state; see :meth:`Callback.set_state`."""
+        counted = {name: value for name, value in state.items() if name != "best_weights"}
+        check_counted(counted)
+        best, own = state["best_weights"], [weight.shape for weight in self.model.get_weights()]
+        if best is not None:
+            best = [check_array("best_weights", weight) for weight in best]
+            for weight in best:
+                check_finite("best_weights", weight)
+            if [weight.shape for weight in best] != own:
+                raise ValueError("best_weights must have the shapes of the model's weights")
+        super().set_state({**counted, "best_weights": best})
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Start anew."""

@@ -1,10 +1,11 @@
 """Callbacks that change the learning rate between epochs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..errors import check_verbose, check_whole, finite_number
 from ..hooks import Callback, Logs
-from .monitor import Monitor
+from .monitor import Monitor, check_counted
 
 
 class LearningRateScheduler(Callback):
@@ -88,6 +89,11 @@ class ReduceLROnPlateau(Callback):
     def _reset(self) -> None:
         self.best = self._monitor.worst
         self.wait = self.cooldown_counter = 0
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state; see :meth:`Callback.set_state`."""
+        check_counted(state)
+        super().set_state(state)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Start anew."""

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from ..errors import TrainingDivergedError, check_flag
 from ..hooks import Callback, Logs
 from .frequency import check_save_freq
-from .monitor import Monitor
+from .monitor import Monitor, check_counted
 
 
 class ModelCheckpoint(Callback):
@@ -48,7 +50,7 @@ class ModelCheckpoint(Callback):
 
     def __init__(
         self,
-        filepath: str | os.PathLike[str],
+        filepath: str | bytes | os.PathLike[str],
         monitor: str = "val_loss",
         verbose: int = 0,
         save_best_only: bool = False,
@@ -58,7 +60,7 @@ class ModelCheckpoint(Callback):
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__()
-        self.filepath, self.monitor, self.verbose = os.fspath(filepath), monitor, verbose
+        self.filepath, self.monitor, self.verbose = os.fsdecode(filepath), monitor, verbose
         self.save_best_only = check_flag("save_best_only", save_best_only)
         self.save_weights_only = check_flag("save_weights_only", save_weights_only)
         self.save_freq = save_freq
@@ -69,6 +71,11 @@ class ModelCheckpoint(Callback):
         if self._every:
             # an attribute of its own: a hook of single batches costs time wherever there is one
             self.on_train_batch_end = self._after_batch  # type: ignore[method-assign]
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state; see :meth:`Callback.set_state`."""
+        check_counted(state)
+        super().set_state(state)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Take note of the epoch."""

@@ -3,8 +3,9 @@
 import math
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
-from ..errors import check_text, finite_number
+from ..errors import check_number, check_text, check_whole, finite_number
 
 # metrics that are better when greater, as far as their names tell
 GREATER = ("acc", "auc", "r2", "precision", "recall", "f1")
@@ -54,3 +55,12 @@ class Monitor:
                 stacklevel=3,
             )
         return value
+
+
+def check_counted(state: Mapping[str, Any]) -> None:
+    """Raise ValueError or TypeError unless the best value in a state is a number, and the others are counts."""
+    for name, value in state.items():
+        if name == "best":
+            check_number(name, value)
+        else:
+            check_whole(name, value)

@@ -6,7 +6,7 @@ Offsets are elements of float32 buffers.
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from ..layers import Weight
 from . import tables as t
 from .chain import Chain, Variable
 from .stages import activation_address, stages_address
+
+if TYPE_CHECKING:
+    from .turns import Turns
 
 Float32 = NDArray[np.float32]
 
@@ -109,6 +112,8 @@ class Plan:
             np.array(items, np.int64).reshape(-1, t.ITEM_FIELDS),
             aligned(at),
         )
+        # as its session says
+        self.turns: Turns | None = None
         self.statistics = statistics
         # whether a penalty is divided by rows
         self.divided = bool(self.network.penalties[:, 3].any())

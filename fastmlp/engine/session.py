@@ -119,7 +119,7 @@ class Session:
         # its machine code after the first call
         self._run_steps = run_steps
         self._called = False
-        self.turns = Turns(plan.network)
+        self.turns = plan.turns = Turns(plan.network)
 
     def measures(self, purpose: object) -> bool:
         """Say whether the objective is the one that was set for this purpose."""
@@ -234,10 +234,10 @@ class Session:
         self._count(iterations)
         self._job[t.DRAWS] = draws
 
-    def restore(self) -> None:
-        """Put back the parameters that were kept, and forget the optimizer's moments."""
+    def restore(self, put_back: Callable[[], None]) -> None:
+        """Have the parameters put back to what they were, and forget the optimizer's moments."""
         with self.turns.lock:
-            self.turns.restore()
+            put_back()
             self._start_slots()
 
     def snapshot(self) -> Callable[[], None]:

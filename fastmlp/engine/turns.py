@@ -8,14 +8,14 @@ other threads read those. Predictions that have begun before the training are wa
 import os
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
 from ..errors import ModelBusyError
 from .plan import aligned
-from .tables import Network
+from .tables import Float32, Network
 
 
 class Turns:
@@ -85,6 +85,10 @@ class Turns:
             self._lent = False
         np.copyto(self._kept.parameters, self._live.parameters)
 
+    def kept(self) -> Float32:
+        """Return the remembered parameters, not to be written to."""
+        return self._kept.parameters
+
     def restore(self) -> None:
         """Put back the remembered parameters."""
         np.copyto(self._live.parameters, self._kept.parameters)
@@ -112,13 +116,19 @@ class Turns:
             )
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Be alone with the model, and free to change its parameters, which are kept; as :meth:`alone`."""
+    def changing(self) -> Iterator[Callable[[], None]]:
+        """Be alone with the model, and free to change its parameters; as :meth:`alone`.
+
+        What is yielded puts the parameters back to what they are now. Within a ``fit`` of this thread what that keeps
+        stays as it is.
+        """
         self._refuse()
         with self.lock:
+            within = self._writer == threading.get_ident()
             before = self._begin(self._fitting)
+            here = self._live.parameters.copy() if within else self._kept.parameters
             try:
-                yield
+                yield lambda: np.copyto(self._live.parameters, here)
             finally:
                 self._end(before)
 
@@ -126,22 +136,46 @@ class Turns:
     def fitting(self) -> Iterator[None]:
         """Be the thread that trains for as long as a ``fit`` takes; as :meth:`changing`.
 
-        Between epochs other threads may read everything, such as for a file.
+        Between epochs, and while it is :meth:`open`, other threads may read everything, such as for a file.
         """
         self._refuse()
         with self.lock:
+            within = self._writer == threading.get_ident()
             before = self._begin(True)
+        kept = self._kept
+        if within:
+            # a fit around this one goes on with what it has kept
+            self._lent = True
         try:
             yield
         finally:
+            if within:
+                self._kept, self._lent = kept, True
             self._end(before)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Let other threads read everything meanwhile, if this one is in ``fit``: no step is half done."""
+        depth = 0
+        if self._fitting:
+            # the lock says so when this thread has it no more
+            with suppress(RuntimeError):
+                while True:
+                    self.lock.release()
+                    depth += 1
+        try:
+            yield
+        finally:
+            for _ in range(depth):
+                self.lock.acquire()
 
     def _begin(self, fitting: bool) -> tuple[int | None, bool]:
         """Have other threads' predictions read what is kept from now on; return what :meth:`_end` takes."""
         self._refuse()
         with self._gate:
             before = self._writer, self._fitting
-            self._keep()
+            if self._writer != threading.get_ident():
+                self._keep()
             self._writer, self._fitting = threading.get_ident(), fitting
             try:
                 while self._readers:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from ..model import Sequential
 
 
+# above it log(1 + exp(z)) is z in float32
+LEAST_THRESHOLD = 16
+
+
 def _refuse(module: Any, why: str) -> ValueError:
     return ValueError(f"{module!r} has no counterpart in fastmlp: {why}")
 
@@ -17,12 +21,14 @@ def _refuse(module: Any, why: str) -> ValueError:
 def _softplus(module: Any) -> activations.Activation:
     if module.beta != 1:
         raise _refuse(module, "beta must be 1")
+    if module.threshold < LEAST_THRESHOLD:
+        raise _refuse(module, f"threshold must be at least {LEAST_THRESHOLD}, where float32 knows no difference")
     return activations.Softplus()
 
 
 def _softmax(module: Any) -> activations.Activation:
     if module.dim not in (1, -1):
-        raise _refuse(module, "dim must be 1 or -1, the features of a row")
+        raise _refuse(module, "dim must be given, and be 1 or -1, the features of a row")
     return activations.Softmax()
 
 
@@ -48,7 +54,19 @@ def _dense(module: Any) -> Layer:
     return Dense(module.out_features, use_bias=module.bias is not None)
 
 
+def _dropout(module: Any) -> Layer:
+    if module.p == 1:
+        raise _refuse(module, "p must be below 1, or nothing is left in training; leave it out for predictions alone")
+    return Dropout(module.p)
+
+
+def _check_eps(module: Any) -> None:
+    if not module.eps > 0:
+        raise _refuse(module, "eps must be greater than 0")
+
+
 def _batch_normalization(module: Any) -> Layer:
+    _check_eps(module)
     if module.running_mean is None:
         raise _refuse(module, "it must keep running averages (track_running_stats=True)")
     if module.momentum is None:
@@ -58,6 +76,7 @@ def _batch_normalization(module: Any) -> Layer:
 
 
 def _layer_normalization(module: Any) -> Layer:
+    _check_eps(module)
     if len(module.normalized_shape) != 1:
         raise _refuse(module, "normalized_shape must be (features,)")
     return LayerNormalization(module.eps, center=module.bias is not None, scale=module.weight is not None)
@@ -71,7 +90,7 @@ def _flatten(module: Any) -> Layer:
 
 LAYERS: Mapping[str, Callable[[Any], Layer]] = {
     "BatchNorm1d": _batch_normalization,
-    "Dropout": lambda module: Dropout(module.p),
+    "Dropout": _dropout,
     "Flatten": _flatten,
     "LayerNorm": _layer_normalization,
     "Linear": _dense,
@@ -104,6 +123,24 @@ def _leaves(module: Any, nn: Any) -> Iterator[Any]:
             yield child
 
 
+def _check_plain(module: Any) -> None:
+    """Raise ValueError where something is done to a module's inputs, weights or outputs that its class does not say."""
+    from torch.nn.utils import parametrize
+
+    for name, each in module.named_modules():
+        extras = {
+            "parametrizations": parametrize.is_parametrized(each),
+            "forward hooks (such as those of weight_norm, spectral_norm and pruning)": (
+                each._forward_hooks or each._forward_pre_hooks
+            ),
+            "a forward of its own": "forward" in vars(each),
+        }
+        for what, there in extras.items():
+            if there:
+                called = f"module {name!r} ({type(each).__name__})" if name else "the network"
+                raise ValueError(f"{called} has {what}, which have no counterpart in fastmlp; remove them first")
+
+
 def from_torch(module: Any, input_shape: Shape | None = None) -> "Sequential":
     """Return a model with the same predictions as a network of PyTorch's in evaluation mode.
 
@@ -127,7 +164,8 @@ def from_torch(module: Any, input_shape: Shape | None = None) -> "Sequential":
     TypeError
         When `module` is no torch.nn.Sequential.
     ValueError
-        For a module or a setting that has no counterpart, or when no module says how many features there are.
+        For a module or a setting that has no counterpart, for forward hooks and parametrizations, or when no module
+        says how many features there are.
     ImportError
         When PyTorch is not installed.
     """
@@ -137,6 +175,7 @@ def from_torch(module: Any, input_shape: Shape | None = None) -> "Sequential":
 
     if type(module) is not nn.Sequential:
         raise TypeError(f"module must be a torch.nn.Sequential, got {type(module).__name__}")
+    _check_plain(module)
     leaves = list(_leaves(module, nn))
     for leaf in leaves:
         name = type(leaf).__name__
@@ -244,7 +283,8 @@ def to_torch(model: "Sequential") -> Any:
     Returns
     -------
     torch.nn.Sequential
-        In evaluation mode, float32, on the CPU, with copies of the weights. Its samples have the shape of the model's.
+        In evaluation mode, float32, on the CPU, with copies of the weights; those of layers that are not trainable
+        require no gradient. Its samples have the shape of the model's.
 
     Raises
     ------
@@ -266,5 +306,10 @@ def to_torch(model: "Sequential") -> Any:
         raise TypeError(f"model must be a fastmlp.Sequential, got {model!r} of type {type(model).__name__}")
     model._ready()
     with paused(model):
-        modules = [module for layer in model.layers for module in _modules(layer, torch) if module is not None]
+        modules = [
+            module if layer.trainable else module.requires_grad_(False)
+            for layer in model.layers
+            for module in _modules(layer, torch)
+            if module is not None
+        ]
     return torch.nn.Sequential(*modules).eval()

@@ -1,19 +1,22 @@
 """What all layers share: a name, weights, and how they become stages of a plan."""
 
+import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..configs import Configured
-from ..errors import NotBuiltError, check_flag
+from ..errors import NotBuiltError, check_flag, check_text
 from ..inputs import check_array, check_finite
 
 if TYPE_CHECKING:
     from ..engine.chain import Chain
     from ..engine.plan import Plan
+    from ..engine.turns import Turns
 
 Float32 = NDArray[np.float32]
 Weights = list[Float32]
@@ -45,6 +48,15 @@ class Weight:
         assert self._own is not None
         return self._own.copy()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Weight":
+        """Return the value without the plan."""
+        return Weight(self.read())
+
+    @property
+    def turns(self) -> "Turns | None":
+        """Whose turn it is to read and write the value, where a model has it."""
+        return None if self._plan is None else self._plan.turns
+
     def write(self, value: Float32) -> None:
         """Take on a value of the same shape."""
         if self._plan is not None:
@@ -73,9 +85,7 @@ class Layer(Configured):
     """
 
     def __init__(self, name: str | None = None) -> None:
-        if name is not None and (not isinstance(name, str) or not name):
-            raise TypeError(f"name must be a text that is not empty, got {name!r}")
-        self.name = name
+        self.name = None if name is None else check_text("name", name)
         self.built = False
         # whether a model has it in its stack
         self.taken = False
@@ -85,6 +95,15 @@ class Layer(Configured):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a layer that no model has, with weights of its own."""
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        vars(twin).update(copy.deepcopy(vars(self), memo))
+        twin.taken = False
+        for layer in twin.inner:
+            layer.taken = True
+        return twin
 
     @property
     def inner(self) -> "list[Layer]":
@@ -108,11 +127,12 @@ class Layer(Configured):
         return {**super().get_config(), "trainable": self._trainable}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Make a layer, without weights, from what :meth:`get_config` returned; see :meth:`Configured.from_config`."""
         if not isinstance(config, Mapping):
             raise TypeError(f"the config of {cls.__name__} must be a dict of its arguments, got {config!r}")
-        layer = super().from_config({name: value for name, value in config.items() if name != "trainable"})
+        arguments = {name: value for name, value in config.items() if name != "trainable"}
+        layer = super().from_config(arguments, custom_objects)
         if "trainable" in config:
             layer.trainable = config["trainable"]
         return layer
@@ -173,7 +193,7 @@ class Layer(Configured):
         return [(weight, self._trainable) for weight in self._weights]
 
     def get_weights(self) -> Weights:
-        """Return copies of the weights, in Keras' order.
+        """Return copies of the weights, in Keras' order, as :meth:`Sequential.get_weights` does.
 
         Raises
         ------
@@ -181,7 +201,12 @@ class Layer(Configured):
             When there are none yet.
         """
         self._must_be_built()
-        return [weight.read() for weight, _ in self.weights_of_parts()]
+        weights = [weight for weight, _ in self.weights_of_parts()]
+        turns = weights[0].turns if weights else None
+        if turns is None:
+            return [weight.read() for weight in weights]
+        with turns.reading() as network:
+            return [weight.read(network.parameters) for weight in weights]
 
     def _must_be_built(self) -> None:
         if not self.built:
@@ -199,9 +224,18 @@ class Layer(Configured):
         ------
         ValueError, TypeError
             When the number of arrays or a shape is not right, or a number is not finite; nothing is changed.
+        ModelBusyError
+            While another thread is in ``fit`` of the model.
         """
         given = self._checked(weights)
-        for (weight, _), array in zip(self.weights_of_parts(), given, strict=True):
+        parts = self.weights_of_parts()
+        turns = parts[0][0].turns if parts else None
+        with nullcontext() if turns is None else turns.changing():
+            self._write(given)
+
+    def _write(self, arrays: Weights) -> None:
+        """Replace the weights by arrays that have been checked."""
+        for (weight, _), array in zip(self.weights_of_parts(), arrays, strict=True):
             weight.write(array)
 
     def _checked(self, weights: Any) -> Weights:

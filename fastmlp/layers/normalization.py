@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .. import initializers, regularizers
 from ..errors import check_flag, finite_number
 from ..inputs import check_array, check_finite
-from .base import Float32, Layer, Shape, Weight, one_row
+from .base import Float32, Layer, Shape, Weight, Weights, one_row
 
 if TYPE_CHECKING:
     from ..engine.chain import Chain, Variable
@@ -267,9 +267,9 @@ class Normalization(Layer):
         """Return every weight; none is trained."""
         return [(weight, False) for weight in self._weights]
 
-    def set_weights(self, weights: Any) -> None:
-        """Replace mean, variance and count; see :meth:`Layer.set_weights`."""
-        super().set_weights(weights)
+    def _write(self, arrays: Weights) -> None:
+        """Replace mean, variance and count, and what the compiled stage has of them."""
+        super()._write(arrays)
         if self._constants is not None:
             for constant, value in zip(self._constants, self._stored(), strict=True):
                 constant.write(value)
@@ -299,7 +299,7 @@ class Normalization(Layer):
 
 def _constants(name: str, value: Any, at_least: float = -np.inf) -> Float32:
     array = check_array(name, value)
-    check_finite(name, np.atleast_1d(array), "give finite numbers")
+    check_finite(name, array, "give finite numbers")
     if array.ndim > 1 or not (array >= at_least).all():
         raise ValueError(f"{name} must be a number or one for each feature, at least {at_least:g}, got {value!r}")
     return np.array(array, np.float32)

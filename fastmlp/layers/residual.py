@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..configs import Configured
-from .base import Layer, Shape, Weight, one_row
+from .base import Layer, Shape, Weight, Weights, one_row
 
 if TYPE_CHECKING:
     from ..engine.chain import Chain
+
+
+# how often one may be inside another; much deeper, Python's stack would end before they are built or written down
+MOST_NESTED = 50
 
 
 class Residual(Layer):
@@ -41,6 +45,9 @@ class Residual(Layer):
                 raise ValueError(
                     f"layer {layer.name or layer!r} already belongs to a model or this one; make a new one"
                 )
+        self.depth: int = 1 + max((layer.depth for layer in self.layers if isinstance(layer, Residual)), default=0)
+        if self.depth > MOST_NESTED:
+            raise ValueError(f"layers must not be nested more deeply than {MOST_NESTED} times")
         super().__init__(name)
         for layer in self.layers:
             layer.taken = True
@@ -97,11 +104,11 @@ class Residual(Layer):
             layer.check_inputs(shape)
             shape = layer.output_shape(shape)
 
-    def set_weights(self, weights: Any) -> None:
-        """Replace the weights of all layers inside; see :meth:`Layer.set_weights`."""
-        given = iter(self._checked(weights))
+    def _write(self, arrays: Weights) -> None:
+        """Replace the weights of all layers inside by arrays that have been checked."""
+        given = iter(arrays)
         for layer in self.layers:
-            layer.set_weights([next(given) for _ in layer.weights_of_parts()])
+            layer._write([next(given) for _ in layer.weights_of_parts()])
 
     def weights_of_parts(self) -> list[tuple[Weight, bool]]:
         """Return every weight of the layers inside, and whether it is trained."""

@@ -1,9 +1,10 @@
 """Losses of users."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+from ..configs import custom_object, knowing
 from ..errors import check_flag
 from ..kernels.callback import Callback, loss_callback
 from ..rows import paired_rows
@@ -48,6 +49,21 @@ class Custom(Loss):
         check_flag("sparse", self.sparse)
         if not callable(self.function):
             raise TypeError(f"function must be a function of (y_true, y_pred), got {self.function!r}")
+
+    @property
+    def function_name(self) -> str:
+        """What the function is called, which is all that configs and files have of it."""
+        return str(getattr(self.function, "__name__", type(self.function).__name__))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the function's name, and the kind of targets."""
+        return {"function": self.function_name, "sparse": self.sparse}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
+        """Make the loss of a function that has a name; see :meth:`Configured.from_config`."""
+        with knowing(custom_objects):
+            return cls(custom_object("loss function", config["function"]), sparse=config["sparse"])
 
     def callback(self) -> Callback:
         """Return the function as the compiled loop calls it."""

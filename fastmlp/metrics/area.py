@@ -12,6 +12,8 @@ from .kinds import COUNTS
 
 # Keras' fuzz factor: the outer thresholds are so far outside [0, 1]
 EPSILON = 1e-7
+# each is a sum in every piece of a batch; float32 numbers from 0 to 1 are hardly told apart by more
+MOST_THRESHOLDS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class AUC(Metric):
     Parameters
     ----------
     num_thresholds : int
-        At least 2.
+        From 2 to 65,536.
     curve : {"ROC", "PR"}
         True positives over false positives, both as rates, or precision over recall.
     summation_method : {"interpolation", "minoring", "majoring"}
@@ -46,8 +48,8 @@ class AUC(Metric):
 
     def __post_init__(self) -> None:
         count = self.num_thresholds
-        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 2:
-            raise ValueError(f"num_thresholds must be an integer of at least 2, got {count!r}")
+        if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 2 <= count <= MOST_THRESHOLDS:
+            raise ValueError(f"num_thresholds must be an integer from 2 to {MOST_THRESHOLDS}, got {count!r}")
         if self.curve not in ("ROC", "PR"):
             raise ValueError(f"curve must be 'ROC' or 'PR', got {self.curve!r}")
         if self.summation_method not in ("interpolation", "minoring", "majoring"):

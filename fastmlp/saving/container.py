@@ -81,7 +81,7 @@ def unpack(data: bytes, source: str) -> tuple[dict[str, Any], Tensors]:
         When they are not whole, or something else.
     """
     length = header_length(data[:LENGTH_BYTES], len(data), source)
-    metadata = check_header(data[LENGTH_BYTES : LENGTH_BYTES + length], source)
+    metadata = check_header(data[LENGTH_BYTES : LENGTH_BYTES + length], len(data) - LENGTH_BYTES - length, source)
     try:
         tensors = load(data)
     except (SafetensorError, ValueError, TypeError, LookupError) as error:
@@ -95,7 +95,7 @@ def unpack(data: bytes, source: str) -> tuple[dict[str, Any], Tensors]:
     return document, tensors
 
 
-def read_file(path: str | os.PathLike[str]) -> bytes:
+def read_file(path: str | bytes | os.PathLike[str]) -> bytes:
     """Return the bytes of a file whose head says that it is a model's; of another one, only the head is read.
 
     Raises
@@ -107,17 +107,20 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
     """
     source = describe(path)
     # a pipe would wait for its other end
-    if not stat.S_ISREG(Path(path).stat().st_mode):
+    file = Path(os.fsdecode(path))
+    if not stat.S_ISREG(file.stat().st_mode):
         raise ModelFileError(f"{source} is no file that could hold a model")
-    with Path(path).open("rb") as stream:
+    with file.open("rb") as stream:
         head = stream.read(LENGTH_BYTES)
-        length = header_length(head, os.fstat(stream.fileno()).st_size, source)
-        check_header(stream.read(length), source)
+        size = os.fstat(stream.fileno()).st_size
+        length = header_length(head, size, source)
+        check_header(stream.read(length), size - LENGTH_BYTES - length, source)
         stream.seek(0)
-        return stream.read()
+        # no more, should it grow
+        return stream.read(size)
 
 
-def describe(path: str | os.PathLike[str]) -> str:
+def describe(path: str | bytes | os.PathLike[str]) -> str:
     """Return how messages call a file."""
     return f"model file {os.fsdecode(path)!r}"
 
@@ -135,8 +138,18 @@ def header_length(head: bytes, size: int, source: str) -> int:
     return length
 
 
-def check_header(header: bytes, source: str) -> dict[str, str]:
-    """Return the metadata of a header, or raise ModelFileError if it is not that of a file of this version."""
+def check_header(header: bytes, rest: int, source: str) -> dict[str, str]:
+    """Return the metadata of a header, or raise ModelFileError if it is not that of a file of this version.
+
+    Parameters
+    ----------
+    header : bytes
+        JSON.
+    rest : int
+        How many bytes follow it.
+    source : str
+        Where it comes from, for messages.
+    """
     parsed = _parse(header, source)
     metadata = parsed.pop("__metadata__", None) if isinstance(parsed, dict) else None
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
@@ -156,6 +169,12 @@ def check_header(header: bytes, source: str) -> dict[str, str]:
     for name, tensor in parsed.items():
         if not isinstance(tensor, dict) or tensor.get("dtype") not in DTYPES:
             raise ModelFileError(f"{source} is damaged: tensor {name!r} has none of the types {', '.join(DTYPES)}")
+    try:
+        end = max((tensor["data_offsets"][1] for tensor in parsed.values()), default=0)
+    except (LookupError, TypeError):
+        end = None
+    if end != rest:
+        raise ModelFileError(f"{source} is damaged or not whole: its tensors end at byte {end!r} of {rest}")
     return metadata
 
 

@@ -4,12 +4,10 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from ..configs import decode, encode
+from ..configs import decode, encode, knowing
 from ..errors import check_flag
-from ..layers.base import nested
 from . import state
 from .container import Bytes, describe, pack, read_file, unpack
 from .durable import replace_file
@@ -29,16 +27,20 @@ def to_pieces(model: "Sequential", *, weights_only: bool = False, optimizer: boo
         When a weight is not finite, as in the midst of an epoch that diverges.
     TypeError
         When something in the model is of a class that is in no table of this package.
+    ValueError
+        When functions of the user's have the same name.
     """
     with paused(model):
         if weights_only:
             document, tensors = state.capture_weights(model)
         else:
+            # names must tell functions apart
+            state.custom_objects(model)
             document, tensors = state.capture(model, optimizer=optimizer)
     return pack(document, tensors)
 
 
-def load_model(path: str | os.PathLike[str]) -> "Sequential":
+def load_model(path: str | bytes | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> "Sequential":
     """Return the model that :meth:`Sequential.save` has written, ready to predict, and to train on.
 
     A file from anywhere can be loaded: nothing in it is executed, and memory and time are in proportion to its size.
@@ -47,11 +49,16 @@ def load_model(path: str | os.PathLike[str]) -> "Sequential":
     ----------
     path : path
         The file.
+    custom_objects : dict, optional
+        The functions of one's own that the model has, of which the file has the names alone: for a loss
+        ``{function.__name__: function}``, for an activation ``{custom.name: custom}`` with a
+        :class:`fastmlp.activations.Custom`. Nothing else can come from there.
 
     Raises
     ------
     ModelFileError
-        For a file that is damaged, or not whole, or none of this package's; the message says what is wrong.
+        When `custom_objects` lacks a name, and for a file that is damaged, or not whole, or none of this package's; the
+        message says what is wrong.
     OSError
         When there is no such file, or it cannot be read.
 
@@ -67,7 +74,7 @@ def load_model(path: str | os.PathLike[str]) -> "Sequential":
     True
     """
     source = describe(path)
-    return state.restore(*unpack(read_file(path), source), source)
+    return state.restore(*unpack(read_file(path), source), source, custom_objects)
 
 
 class Saving:
@@ -91,8 +98,15 @@ class Saving:
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Make a model from what :meth:`get_config` returned, with new weights that follow from its seed.
+
+        Parameters
+        ----------
+        config : dict
+            As returned.
+        custom_objects : dict, optional
+            Activations of one's own by their names; see :func:`fastmlp.load_model`.
 
         Raises
         ------
@@ -101,7 +115,8 @@ class Saving:
         """
         if not isinstance(config, Mapping) or not {"name", "seed", "input_shape", "layers"} <= config.keys():
             raise TypeError(f"config must be what get_config() returned, got {config!r}")
-        model = state.skeleton(cast("type[Sequential]", cls), config)
+        with knowing(custom_objects):
+            model = state.skeleton(cast("type[Sequential]", cls), config)
         model._build_rows()
         return cast("Self", model)
 
@@ -121,11 +136,15 @@ class Saving:
             "weighted_metrics": [encode(metric) for metric in model._weighted_metrics],
         }
 
-    def compile_from_config(self, config: Mapping[str, Any]) -> None:
-        """Compile the model with what :meth:`get_compile_config` returned."""
-        cast("Sequential", self).compile(**{name: decode(value) for name, value in config.items()})
+    def compile_from_config(self, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> None:
+        """Compile the model with what :meth:`get_compile_config` returned; see :meth:`from_config`."""
+        with knowing(custom_objects):
+            arguments = {name: decode(value) for name, value in config.items()}
+        cast("Sequential", self).compile(**arguments)
 
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True) -> None:
+    def save(
+        self, filepath: str | bytes | os.PathLike[str], overwrite: bool = True, include_optimizer: bool = True
+    ) -> None:
         """Write the model to one file: architecture, weights, how it was compiled, and where its training stands.
 
         The file is in the format of safetensors, and never torn: it is written beside, flushed to the disk, and
@@ -136,7 +155,7 @@ class Saving:
         filepath : path
             The file; its name may end in anything.
         overwrite : bool
-            Whether to replace a file that exists.
+            Whether to replace a file that exists; nothing but a regular file is ever replaced.
         include_optimizer : bool
             Whether to keep all that a training needs to go on exactly; without, the model is not compiled when loaded.
 
@@ -145,20 +164,23 @@ class Saving:
         FileExistsError
             When there is such a file, and it is not to be replaced.
         OSError
-            When it cannot be written; an old file is as it was.
+            When it cannot be written; an old file is as it was, unless the very last step has failed, which makes the
+            new one outlast a crash of the system.
         TrainingDivergedError
             When a weight is not finite.
         TypeError
             When something in the model is of a class that is not this package's own.
+        ValueError
+            When different functions of one's own have the same name: the file has no more of them.
         """
         optimizer = check_flag("include_optimizer", include_optimizer)
         _write(filepath, overwrite, cast("Sequential", self), weights_only=False, optimizer=optimizer)
 
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    def save_weights(self, filepath: str | bytes | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights alone to a file, as :meth:`save` does."""
         _write(filepath, overwrite, cast("Sequential", self), weights_only=True)
 
-    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+    def load_weights(self, filepath: str | bytes | os.PathLike[str]) -> None:
         """Take the weights from a file that :meth:`save_weights` or :meth:`save` has written.
 
         Raises
@@ -173,25 +195,25 @@ class Saving:
             While another thread is in ``fit``.
         """
         model, source = cast("Sequential", self), describe(filepath)
-        session = model._ready()
+        model._ready()
         _, tensors = unpack(read_file(filepath), source)
-        values = state.read_weights(model, tensors, source)
-        with session.turns.changing():
-            put_weights(model, values)
+        model.set_weights(state.read_weights(model, tensors, source))
 
-    def __getstate__(self) -> dict[str, bytes]:
-        return {"file": b"".join(to_pieces(cast("Sequential", self)))}
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the bytes of a file, and the user's functions, which Python pickles in its own way."""
+        model = cast("Sequential", self)
+        functions = state.custom_objects(model)
+        return {"file": b"".join(to_pieces(model)), **({"custom_objects": functions} if functions else {})}
 
-    def __setstate__(self, pickled: dict[str, bytes]) -> None:
-        self.__dict__.update(vars(state.restore(*unpack(pickled["file"], PICKLED), PICKLED)))
+    def __setstate__(self, pickled: dict[str, Any]) -> None:
+        document, tensors = unpack(pickled["file"], PICKLED)
+        self.__dict__.update(vars(state.restore(document, tensors, PICKLED, pickled.get("custom_objects"))))
 
-
-def put_weights(model: "Sequential", values: Mapping[str, Any]) -> None:
-    """Write weights, by the names of their tensors, into a built model."""
-    for layer in nested(model.layers):
-        own = layer.own_weights()
-        if own:
-            layer.set_weights([values[f"{layer.name}.{name}"] for name in own])
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a copy that has the very functions of this one."""
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin.__setstate__(self.__getstate__())
+        return twin
 
 
 def paused(model: "Sequential") -> AbstractContextManager[Any]:
@@ -200,13 +222,14 @@ def paused(model: "Sequential") -> AbstractContextManager[Any]:
 
 
 def _write(
-    filepath: str | os.PathLike[str],
+    filepath: str | bytes | os.PathLike[str],
     overwrite: bool,
     model: "Sequential",
     *,
     weights_only: bool,
     optimizer: bool = True,
 ) -> None:
-    if not check_flag("overwrite", overwrite) and Path(filepath).exists():
+    # a link to nowhere is something, too
+    if not check_flag("overwrite", overwrite) and os.path.lexists(os.fsdecode(filepath)):
         raise FileExistsError(f"there is a file {os.fsdecode(filepath)!r} already, and overwrite=False")
     replace_file(filepath, to_pieces(model, weights_only=weights_only, optimizer=optimizer))

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..configs import decode, encode
+from .. import activations, losses
+from ..configs import decode, encode, knowing
 from ..engine.session import Session
 from ..errors import ModelFileError, TrainingDivergedError
 from ..history import History
 from ..layers import Input, Layer, Shape, Weight
 from ..layers.base import nested
+from ..metrics import Metric
 from ..optimizers import LBFGS
 from ..optimizers.lbfgs import Memory
 from .container import Tensors
@@ -30,9 +32,12 @@ if TYPE_CHECKING:
 # may have this many, or as many as there are weights; and every layer takes time.
 MOST_NUMBERS_OF_A_SAMPLE = 1 << 24
 MOST_LAYERS = 4096
+# numbers that all metrics together may sum up, in each piece of a batch
+MOST_SUMS = 1 << 18
 LARGEST_COUNT = 2**63 - 1
 # how the names of tensors end that are none of weights: slots, and what a backup has besides
-NO_WEIGHT = re.compile("slot[0-9]+|state|sums")
+SLOT = ".slot"
+NO_WEIGHT = re.compile("slot[0-9]+|start|state|sums")
 
 # what may go wrong while objects are made from what a file says
 BAD_CONTENT = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError, MemoryError)
@@ -112,24 +117,22 @@ def capture_training(model: "Sequential") -> tuple[dict[str, int] | None, Tensor
     for name, weight in named_weights(model.layers):
         if id(weight) in trained:
             for number, slot in enumerate(slots):
-                tensors[f"{name}.slot{number}"] = session.plan.read(trained[id(weight)], slot)
+                tensors[f"{name}{SLOT}{number}"] = session.plan.read(trained[id(weight)], slot)
     return {**counts, "slots": len(slots)}, tensors
 
 
 def encode_history(history: History) -> dict[str, Any]:
     """Return a history as plain data."""
     return {
-        "epoch": encode(history.epoch),
-        "history": {name: encode(values) for name, values in history.history.items()},
         "params": {name: encode(value) for name, value in history.params.items()},
+        "state": {name: encode(value) for name, value in history.get_state().items()},
     }
 
 
 def decode_history(data: Mapping[str, Any]) -> History:
     """Make a history of what :func:`encode_history` returned."""
     history = History({name: decode(value) for name, value in data["params"].items()})
-    history.epoch = [int(epoch) for epoch in data["epoch"]]
-    history.history = {name: [float(decode(value)) for value in values] for name, values in data["history"].items()}
+    history.set_state({name: decode(value) for name, value in data["state"].items()})
     return history
 
 
@@ -140,7 +143,10 @@ def skeleton(model_class: "type[Sequential]", config: Mapping[str, Any]) -> "Seq
         raise TypeError(f"a model's config has the keys name, seed, input_shape and layers, and maybe not {unknown}")
     if len(config["layers"]) > MOST_LAYERS:
         raise ValueError(f"a model may have at most {MOST_LAYERS} layers, got {len(config['layers'])}")
-    layers = decode(config["layers"])
+    try:
+        layers = decode(config["layers"])
+    except RecursionError:
+        raise ValueError("the layers are nested too deeply") from None
     if sum(1 for _ in nested(layer for layer in layers if isinstance(layer, Layer))) > MOST_LAYERS:
         raise ValueError(f"a model may have at most {MOST_LAYERS} layers, with those inside others")
     # a model that has no input yet is not built while layers are added
@@ -150,8 +156,34 @@ def skeleton(model_class: "type[Sequential]", config: Mapping[str, Any]) -> "Seq
     return model
 
 
-def restore(document: Mapping[str, Any], tensors: Tensors, source: str) -> "Sequential":
-    """Make a model of what :func:`capture` returned, from anywhere.
+def custom_objects(model: "Sequential") -> dict[str, Any]:
+    """Return the functions of the user's in a model, by the names that stand for them in a document.
+
+    Raises
+    ------
+    ValueError
+        When different ones have the same name.
+    """
+    found: dict[str, Any] = {}
+    own = [model.loss, *(getattr(layer, "activation", None) for layer in nested(model.layers))]
+    for each in own:
+        if isinstance(each, losses.Custom):
+            name, what = each.function_name, each.function
+        elif isinstance(each, activations.Custom):
+            name, what = each.name, each
+        else:
+            continue
+        if found.setdefault(name, what) != what:
+            raise ValueError(
+                f"there are different functions of the name {name!r}, which is all that a file has of them"
+            )
+    return found
+
+
+def restore(
+    document: Mapping[str, Any], tensors: Tensors, source: str, known: Mapping[str, Any] | None = None
+) -> "Sequential":
+    """Make a model of what :func:`capture` returned, from anywhere, with functions of the user's by their names.
 
     Raises
     ------
@@ -165,14 +197,15 @@ def restore(document: Mapping[str, Any], tensors: Tensors, source: str) -> "Sequ
         raise ModelFileError(
             f"{source} holds {document.get('content')!r}, not a whole model; load_weights loads weights alone"
         )
-    try:
-        return _restore(Sequential, document, dict(tensors))
-    except ModelFileError as error:
-        raise ModelFileError(f"{source}: {error}") from None
-    except BAD_CONTENT as error:
-        raise ModelFileError(
-            f"{source} does not describe a model that this fastmlp can make: {type(error).__name__}: {error}"
-        ) from error
+    with knowing(known or {}):
+        try:
+            return _restore(Sequential, document, dict(tensors))
+        except ModelFileError as error:
+            raise ModelFileError(f"{source}: {error}") from None
+        except BAD_CONTENT as error:
+            raise ModelFileError(
+                f"{source} does not describe a model that this fastmlp can make: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _restore(model_class: "type[Sequential]", document: Mapping[str, Any], tensors: Tensors) -> "Sequential":
@@ -184,11 +217,15 @@ def _restore(model_class: "type[Sequential]", document: Mapping[str, Any], tenso
             shape = Input(shapes[layer.name]).shape
             layer.take(shape, _take(tensors, str(layer.name), layer.weight_shapes(shape)))
     if document["built"]:
-        # draws nothing where all layers have weights
+        for layer in nested(model.layers):
+            if not layer.built:
+                # building the model would draw them, of any size
+                raise ModelFileError(f"the model is built, and there are no weights of layer {layer.name!r}")
         model.build()
     model._generator.bit_generator.state = document["generator"]
     if document.get("compile") is not None:
         model.compile_from_config(document["compile"])
+        _check_metrics(model)
     if document.get("history") is not None:
         model.history = decode_history(document["history"])
     if document.get("training") is not None:
@@ -210,10 +247,19 @@ def _take(
         tensor = tensors.pop(key)
         if tensor.shape != shape or tensor.dtype != dtype:
             raise ModelFileError(f"tensor {key!r} must be {np.dtype(dtype)} {shape}, got {tensor.dtype} {tensor.shape}")
-        if not ending and not finite(tensor):
+        if not ending.startswith(SLOT) and not finite(tensor):
             raise ModelFileError(f"tensor {key!r} must be finite, and holds NaN or an infinite number")
         taken[name] = tensor
     return taken
+
+
+def take_weights(model: "Sequential", tensors: Tensors, ending: str = "") -> list[Any]:
+    """Remove and return what a built model's weights are among tensors, in the order of ``get_weights``."""
+    values: list[Any] = []
+    for layer in nested(model.layers):
+        shapes = {name: weight.shape for name, weight in layer.own_weights().items()}
+        values += _take(tensors, str(layer.name), shapes, ending).values()
+    return values
 
 
 def restore_training(model: "Sequential", counts: Mapping[str, Any], tensors: Tensors) -> None:
@@ -253,7 +299,7 @@ def _take_slots(model: "Sequential", session: Session, slots: Sequence[NDArray[A
         own = {name: weight for name, weight in layer.own_weights().items() if id(weight) in trained}
         shapes = {name: weight.shape for name, weight in own.items()}
         for number, slot in enumerate(slots):
-            for name, value in _take(tensors, str(layer.name), shapes, f".slot{number}", slot.dtype).items():
+            for name, value in _take(tensors, str(layer.name), shapes, f"{SLOT}{number}", slot.dtype).items():
                 session.plan.write(trained[id(own[name])], value, slot)
 
 
@@ -266,6 +312,17 @@ def _check_size(model: "Sequential", tensors: Tensors) -> None:
         raise ValueError(f"a sample would have {numbers} numbers in all layers, for which there are too few weights")
 
 
+def _check_metrics(model: "Sequential") -> None:
+    """Refuse metrics that would need much memory."""
+    if model._plan is None:
+        return
+    units = model._plan.units
+    metrics = [each for each in (*model._metrics, *model._weighted_metrics) if isinstance(each, Metric)]
+    sums = sum(metric.sums_needed(units) for metric in metrics)
+    if sums > MOST_SUMS:
+        raise ValueError(f"the metrics would sum up {sums} numbers, and {MOST_SUMS} are the most")
+
+
 def _shapes(layers: Iterable[Layer], shape: Shape) -> Iterator[Shape]:
     """Yield the shape of one sample's outputs of each layer."""
     for layer in layers:
@@ -274,15 +331,11 @@ def _shapes(layers: Iterable[Layer], shape: Shape) -> Iterator[Shape]:
         yield shape
 
 
-def read_weights(model: "Sequential", tensors: Tensors, source: str) -> dict[str, Any]:
-    """Return a model's weights among tensors, by their names, or raise ModelFileError if they are not the same ones."""
+def read_weights(model: "Sequential", tensors: Tensors, source: str) -> list[Any]:
+    """Return a model's weights among tensors, in its order, or raise ModelFileError if they are not the same ones."""
     rest = {name: tensor for name, tensor in tensors.items() if not NO_WEIGHT.fullmatch(name.rpartition(".")[2])}
-    values = {}
     try:
-        for layer in nested(model.layers):
-            shapes = {name: weight.shape for name, weight in layer.own_weights().items()}
-            for name, value in _take(rest, str(layer.name), shapes).items():
-                values[f"{layer.name}.{name}"] = value
+        values = take_weights(model, rest)
         if rest:
             raise ModelFileError(f"there are weights of layers that the model does not have: {sorted(rest)[0]!r}")
     except ModelFileError as error:
