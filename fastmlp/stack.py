@@ -69,6 +69,16 @@ class Stack:
         return list(self._layers)
 
     @property
+    def input_shape(self) -> tuple[int | None, ...] | None:
+        """The shape of a batch of inputs, such as ``(None, 64)``; None while it is not known."""
+        return None if self._inputs is None else (None, *self._inputs)
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...] | None:
+        """The shape of a batch of outputs, such as ``(None, 10)``; None while that of the inputs is not known."""
+        return None if self._inputs is None else (None, *self._output_shape(self._inputs))
+
+    @property
     def built(self) -> bool:
         """Whether the weights exist."""
         return self._plan is not None

@@ -14,12 +14,12 @@ ARGUMENTS = {
     "Nadam": ("learning_rate", "beta_1", "beta_2", "epsilon"),
     "Lion": ("learning_rate", "beta_1", "beta_2"),
     # Keras has none; these are SciPy's options
-    "LBFGS": ("maxcor", "ftol", "gtol", "maxls"),
+    "LBFGS": ("maxcor", "ftol", "gtol", "maxls", "maxfun"),
 }
 VALUES = {
     "learning_rate": 0.5, "momentum": 0.25, "nesterov": True, "beta_1": 0.1, "beta_2": 0.2, "epsilon": 0.3,
     "amsgrad": True, "weight_decay": 0.75, "rho": 0.4, "centered": True,
-    "initial_accumulator_value": 0.6, "maxcor": 3, "ftol": 0.5, "gtol": 0.25, "maxls": 7,
+    "initial_accumulator_value": 0.6, "maxcor": 3, "ftol": 0.5, "gtol": 0.25, "maxls": 7, "maxfun": 99,
 }  # fmt: skip
 
 

@@ -221,6 +221,13 @@ def paused(model: "Sequential") -> AbstractContextManager[Any]:
     return nullcontext() if model._session is None else model._session.turns.lock
 
 
+def check_overwrite(filepath: str | bytes | os.PathLike[str], overwrite: bool) -> None:
+    """Raise FileExistsError for a file that is there and is not to be replaced."""
+    # a link to nowhere is something, too
+    if not check_flag("overwrite", overwrite) and os.path.lexists(os.fsdecode(filepath)):
+        raise FileExistsError(f"there is a file {os.fsdecode(filepath)!r} already, and overwrite=False")
+
+
 def _write(
     filepath: str | bytes | os.PathLike[str],
     overwrite: bool,
@@ -229,7 +236,5 @@ def _write(
     weights_only: bool,
     optimizer: bool = True,
 ) -> None:
-    # a link to nowhere is something, too
-    if not check_flag("overwrite", overwrite) and os.path.lexists(os.fsdecode(filepath)):
-        raise FileExistsError(f"there is a file {os.fsdecode(filepath)!r} already, and overwrite=False")
+    check_overwrite(filepath, overwrite)
     replace_file(filepath, to_pieces(model, weights_only=weights_only, optimizer=optimizer))
