@@ -7,6 +7,8 @@ from fastmlp import Dense, Ensemble, Input, Sequential, fit_many, load_model
 from fastmlp.errors import ModelFileError
 from fastmlp.saving import container, state
 
+pytestmark = pytest.mark.jit_only
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4)).astype(np.float32)
 CLASSES = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
@@ -46,7 +48,7 @@ def test_one_file_has_all_models(tmp_path):
         model.fit(X, CLASSES, verbose=0)
         other.fit(X, CLASSES, verbose=0)
         assert model.predict(X).tobytes() == other.predict(X).tobytes()
-    with pytest.raises(FileExistsError, match="there is a file .*ensemble.* already, and overwrite=False"):
+    with pytest.raises(FileExistsError, match=r"there is a file .*ensemble.* already, and overwrite=False"):
         ensemble.save(path, overwrite=False)
     with pytest.raises(ModelFileError, match="holds 'ensemble', not a whole model"):
         load_model(path)

@@ -10,6 +10,8 @@ from sklearn.model_selection import KFold, StratifiedKFold
 import fastmlp
 from fastmlp import BatchNormalization, Dense, Dropout, Flatten, Input, Sequential, callbacks, fit_many
 
+pytestmark = pytest.mark.jit_only
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(150, 6)).astype(np.float32)
 Y = (X[:, 0] * X[:, 1]).astype(np.float32)

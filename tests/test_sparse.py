@@ -28,6 +28,7 @@ def everything(x):
     return [repr(numbers).encode(), *(array.tobytes() for array in arrays)]
 
 
+@pytest.mark.jit_only
 @pytest.mark.parametrize(
     "make",
     [scipy.sparse.csr_matrix, scipy.sparse.csc_matrix, scipy.sparse.coo_matrix, scipy.sparse.csr_array,
@@ -37,6 +38,7 @@ def test_sparse_rows_have_the_bits_of_dense_ones(make):
     assert everything(make(X)) == everything(X)
 
 
+@pytest.mark.jit_only
 def test_blocks_and_finders_take_sparse_rows():
     x = scipy.sparse.csr_matrix(X)
     dense, model = network(), network()
@@ -46,6 +48,7 @@ def test_blocks_and_finders_take_sparse_rows():
     assert LearningRateFinder().find(model, x, Y).losses == LearningRateFinder().find(dense, X, Y).losses
 
 
+@pytest.mark.jit_only
 def test_wide_rows_never_become_dense_as_a_whole():
     rows, features = 2000, 20_000
     x = scipy.sparse.random_array((rows, features), density=1e-3, format="csr", dtype=np.float32, rng=RNG)
