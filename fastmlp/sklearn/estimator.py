@@ -267,7 +267,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         try:
             model = self.model_
         except AttributeError:
-            check_is_fitted(self)
+            check_is_fitted(self, "model_")
             raise
         plain = (
             type(X) is np.ndarray and X.ndim == 2 and len(X) and X.dtype.kind == "f"
@@ -281,33 +281,29 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         return model(X)
 
     def _shown(self) -> Views:
-        """The weights as the user may write to them, as they are now."""
+        """The weights as the user may write to them."""
+        check_is_fitted(self, "model_")
         if self._views is None:
             self._views = Views(dense_layers(self.model_))
-        else:
-            self._views.push()
-            self._views.pull()
         return self._views
 
     @property
     def coefs_(self) -> list[Float32]:
         """The kernels (inputs, outputs) of each layer; what is written to them counts."""
-        return self._shown().coefs
+        return self._shown().refreshed().coefs
 
     @coefs_.setter
     def coefs_(self, arrays: Any) -> None:
-        self._shown().coefs[:] = [np.array(array, np.float32) for array in arrays]
-        self._shown()
+        self._shown().replace("coefs", arrays)
 
     @property
     def intercepts_(self) -> list[Float32]:
         """The biases (outputs,) of each layer; what is written to them counts."""
-        return self._shown().intercepts
+        return self._shown().refreshed().intercepts
 
     @intercepts_.setter
     def intercepts_(self, arrays: Any) -> None:
-        self._shown().intercepts[:] = [np.array(array, np.float32) for array in arrays]
-        self._shown()
+        self._shown().replace("intercepts", arrays)
 
     def __getstate__(self) -> dict[str, Any]:
         if getattr(self, "_views", None) is not None:
