@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 sklearn = pytest.importorskip("sklearn")
+from scipy import sparse  # noqa: E402
 from sklearn.exceptions import NotFittedError  # noqa: E402
-from sklearn_pairs import ONE, X, ours, pair  # noqa: E402
+from sklearn_pairs import LABELS, ONE, X, ours, pair  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -49,3 +50,12 @@ def test_weights_that_do_not_fit():
     with pytest.raises(NotFittedError):
         ours("Regressor").coefs_  # noqa: B018
     assert not hasattr(ours("Regressor"), "intercepts_")
+
+
+def test_sparse_labels():
+    for one in pair("Classifier", max_iter=1):
+        found = one.fit(X, sparse.csr_matrix(LABELS)).predict(X)
+        assert sparse.issparse(found)
+        assert found.dtype == int
+    mine = ours("Classifier").partial_fit(X, sparse.csr_matrix(LABELS)).partial_fit(X, LABELS)
+    assert mine.predict(X).shape == (150, 3)

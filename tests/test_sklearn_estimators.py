@@ -1,0 +1,53 @@
+"""MLPClassifier and MLPRegressor beside scikit-learn's own: the same numbers, attributes and behaviour."""
+
+import numpy as np
+import pytest
+
+sklearn = pytest.importorskip("sklearn")
+from sklearn_pairs import LABELS, ONE, THREE, TWO, X, ours  # noqa: E402
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # an old scikit-learn with a new SciPy
+    pytest.mark.filterwarnings("ignore:.*disp.*iprint.*:DeprecationWarning"),
+]
+
+SGD = {"solver": "sgd", "learning_rate_init": 0.02}
+SETTINGS = {
+    "adam": {},
+    "adam's own settings": {"beta_1": 0.7, "beta_2": 0.9, "epsilon": 1e-3, "learning_rate_init": 0.02},
+    "sgd": SGD,
+    "momentum": {**SGD, "momentum": 0.5, "nesterovs_momentum": False},
+    "no momentum": {**SGD, "momentum": 0.0},
+    "invscaling": {**SGD, "learning_rate": "invscaling", "power_t": 0.3},
+    "adaptive": {**SGD, "learning_rate": "adaptive", "tol": 0.1, "n_iter_no_change": 1, "max_iter": 12},
+    "stops": {"tol": 0.5, "n_iter_no_change": 2, "max_iter": 30},
+    "early stopping": {"early_stopping": True, "validation_fraction": 0.2, "max_iter": 15, "n_iter_no_change": 2},
+    "order": {"shuffle": False},
+    "penalty": {"alpha": 3.0},
+    "batches": {"batch_size": 7},
+    "one batch": {"batch_size": "auto"},
+    "no hidden layer": {"hidden_layer_sizes": ()},
+    "deep": {"hidden_layer_sizes": [6, 5, 4], "activation": "tanh"},
+    "logistic": {"activation": "logistic"},
+    "identity": {"activation": "identity"},
+}
+
+
+def test_partial_fit_of_some_classes():
+    mine = ours("Classifier").partial_fit(X, TWO, classes=["same", "other", "third"])
+    assert mine.predict_proba(X).shape == (150, 3)
+    np.testing.assert_array_equal(mine.classes_, ["other", "same", "third"])
+    for y, classes, error in (
+        (THREE, None, "has classes not in `self.classes_`"),
+        (TWO, ["same", "other"], "is not the same as on last call to partial_fit"),
+        (LABELS, None, "y must be one label a row, as before"),
+    ):
+        with pytest.raises(ValueError, match=error):
+            mine.partial_fit(X, y, classes=classes)
+    with pytest.raises(ValueError, match="classes must be passed on the first call to partial_fit"):
+        ours("Classifier").partial_fit(X, TWO)
+    with pytest.raises(ValueError, match="partial_fit does not support early_stopping=True"):
+        ours("Regressor", early_stopping=True).partial_fit(X, ONE)
+    assert not hasattr(ours("Regressor", solver="lbfgs"), "partial_fit")
+    assert hasattr(ours("Regressor", solver="lbfgs", optimizer="nadam"), "partial_fit")
