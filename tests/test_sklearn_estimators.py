@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 sklearn = pytest.importorskip("sklearn")
-from sklearn_pairs import LABELS, ONE, THREE, TWO, X, ours  # noqa: E402
+from sklearn_pairs import LABELS, ONE, THREE, TWO, X, ours, pair  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -32,6 +32,17 @@ SETTINGS = {
     "logistic": {"activation": "logistic"},
     "identity": {"activation": "identity"},
 }
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch_size": "auto"}, {"early_stopping": True}, {"shuffle": False}])
+def test_a_generator_is_used_as_by_scikit_learn(settings):
+    """Whoever draws from it afterwards gets the same numbers."""
+    found = []
+    for one in pair("Classifier", **{**settings, "max_iter": 2}):
+        generator = np.random.RandomState(0)
+        one.set_params(random_state=generator).fit(X[:60], THREE[:60])
+        found.append((round(one.loss_, 4), generator.randint(1 << 30)))
+    assert found[0] == found[1]
 
 
 def test_partial_fit_of_some_classes():

@@ -198,7 +198,8 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         if full:
             check_deterministic(model.layers)
             X = X if is_sparse(X) else floats(X)
-        order = Order(generator if self.shuffle and batch < given else None, row_weights, weights, batch, scale)
+        drawn = generator if self.shuffle and not full else None
+        order = Order(drawn, given, row_weights, weights, batch, scale)
         constants = constant_of_poisson(targets) if self.loss == "poisson" else None
 
         def reported(logs: Logs, prefix: str) -> float:

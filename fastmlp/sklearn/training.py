@@ -38,6 +38,9 @@ class Order:
     ----------
     generator : RandomState, optional
         Shuffles the rows; without it they stay in their order.
+    given : int
+        How many rows scikit-learn would shuffle. Where they are one batch the generator draws an order for whoever
+        uses it next, and no row moves: the order means nothing.
     weights : float32 (n,) or (0,)
         What the engine reads; written before each epoch where there are sample weights.
     sample_weight : float64 (n,), optional
@@ -51,12 +54,13 @@ class Order:
     def __init__(
         self,
         generator: np.random.RandomState | None,
+        given: int,
         weights: NDArray[np.float32],
         sample_weight: NDArray[np.float64] | None,
         batch: int,
         scale: float,
     ) -> None:
-        self._generator, self._weights, self._given = generator, weights, sample_weight
+        self._generator, self._rows, self._weights, self._given = generator, given, weights, sample_weight
         self._batch, self._scale = batch, scale
         self._order: NDArray[np.int64] | None = None
 
@@ -66,9 +70,10 @@ class Order:
             self._order = np.arange(rows)
         if self._generator is not None:
             # an order of the last order, of which there is one generator's state for each epoch
-            change = np.arange(rows)
+            change = np.arange(self._rows)
             self._generator.shuffle(change)
-            self._order = self._order[change]
+            if self._batch < self._rows:
+                self._order = self._order[change]
         if self._given is not None:
             starts = np.arange(0, rows, self._batch)
             counts = np.diff(starts, append=rows)
