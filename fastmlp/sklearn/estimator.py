@@ -4,6 +4,7 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -125,16 +126,17 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         """The rows' weights, by sample and by class; None where all count alike."""
         weights: NDArray[np.float64] | None = None
         if sample_weight is not None:
-            weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+            given = np.full(rows, sample_weight) if isinstance(sample_weight, Real) else sample_weight
+            weights = check_array(given, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
             if weights.shape != (rows,):
                 raise ValueError(f"sample_weight must have the shape ({rows},), got {weights.shape}")
-            if not (weights >= 0).all() or not weights.any():
-                raise ValueError("sample_weight must not be negative, nor zero for all rows")
+            _check_weights("sample_weight", weights)
         if self.class_weight is not None:
             from sklearn.utils.class_weight import compute_sample_weight
 
             by_class = compute_sample_weight(self.class_weight, y)
             weights = by_class if weights is None else weights * by_class
+            _check_weights("class_weight", weights)
         return weights
 
     def _begin(self, inputs: int, generator: np.random.RandomState) -> None:
@@ -321,7 +323,13 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
 
 
 def _rows(X: Any) -> Rows:
-    return SparseRows(X) if is_sparse(X) else X
+    # the numbers are converted here, not in every batch
+    return SparseRows(X.astype(np.float32)) if is_sparse(X) else X
+
+
+def _check_weights(name: str, weights: NDArray[np.float64]) -> None:
+    if not (weights >= 0).all() or not weights.any():
+        raise ValueError(f"{name} must not be negative or NaN, nor zero for all rows")
 
 
 def _constant_weights(weights: NDArray[np.float64] | None, rows: int, scale: float) -> Float32:
