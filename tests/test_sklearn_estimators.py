@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 sklearn = pytest.importorskip("sklearn")
-from sklearn_pairs import LABELS, ONE, THREE, TWO, X, ours, pair  # noqa: E402
+from sklearn_pairs import LABELS, ONE, THREE, TWO, X, alike, ours, pair  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -43,6 +43,57 @@ def test_a_generator_is_used_as_by_scikit_learn(settings):
         one.set_params(random_state=generator).fit(X[:60], THREE[:60])
         found.append((round(one.loss_, 4), generator.randint(1 << 30)))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, SGD], ids=["adam", "early stopping", "sgd"])
+def test_warm_start_goes_on(settings):
+    theirs, mine = pair("Classifier", warm_start=True, max_iter=3, **settings)
+    for steps, changes in enumerate([{}, {"max_iter": 4}, {"alpha": 2.0}, {"activation": "tanh"}]):
+        for one in (theirs, mine):
+            one.set_params(**changes).fit(X[:60], THREE[:60])
+        # scikit-learn's best weights are overwritten by the next fit
+        if steps == 0 or not settings.get("early_stopping"):
+            alike(theirs, mine)
+    assert len(mine.loss_curve_) > 3 + 4 + 3
+
+
+def test_warm_start_keeps_the_best_weights():
+    mine = ours("Classifier", warm_start=True, early_stopping=True, max_iter=5)
+    mine.fit(X[:60], THREE[:60])
+    best, before = mine.best_validation_score_, [kernel.copy() for kernel in mine.coefs_]
+    mine.set_params(learning_rate_init=5.0, max_iter=1).fit(X[:60], THREE[:60])
+    assert mine.validation_scores_[-1] <= best == mine.best_validation_score_
+    for kernel, kept in zip(mine.coefs_, before, strict=True):
+        np.testing.assert_array_equal(kernel, kept)
+
+
+def test_warm_start_with_other_parameters():
+    mine = ours("Classifier", warm_start=True, batch_norm=True, max_iter=2).fit(X[:60], THREE[:60])
+    held, kernel = mine.coefs_, mine.coefs_[0].copy()
+    for changes in (
+        {"early_stopping": True},
+        {"early_stopping": False, "dropout": 0.5},
+        {"dropout": 0.0, "batch_norm": False, "solver": "lbfgs"},
+    ):
+        mine.set_params(**changes).fit(X[:60], THREE[:60])
+    assert mine.coefs_ is held
+    assert not np.array_equal(held[0], kernel)
+    before = mine.predict_proba(X)
+    for changes, error in (
+        ({"hidden_layer_sizes": (6,)}, r"hidden_layer_sizes=\(6,\) is not what the weights are for"),
+        ({"activation": "nothing"}, "nothing"),
+    ):
+        with pytest.raises(ValueError, match=error):
+            mine.set_params(**changes).fit(X[:60], THREE[:60])
+    np.testing.assert_array_equal(mine.predict_proba(X), before)
+
+
+def test_partial_fit_follows_the_penalty_and_fit():
+    theirs, mine = pair("Regressor", solver="sgd", momentum=0.0, batch_size=8)
+    for one in (theirs, mine):
+        one.fit(X[:40], ONE[:40]).partial_fit(X[40:60], ONE[40:60])
+        one.set_params(alpha=5.0).partial_fit(X[60:80], ONE[60:80])
+    alike(theirs, mine)
 
 
 def test_partial_fit_of_some_classes():

@@ -27,7 +27,7 @@ from ..model import Sequential, check_deterministic
 from ..optimizers import LBFGS
 from ..rows import Rows, SparseRows, is_sparse
 from ..threads import available_cores, limited
-from .network import dense_layers, draw_weights, make_network
+from .network import copy_weights, dense_layers, draw_weights, make_network
 from .parameters import check_parameters, hidden_layers
 from .training import Iterations, Order, as_a_set, constant_of_poisson, make_optimizer, scale_of
 from .views import Views
@@ -112,11 +112,15 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         weights = self._weights(sample_weight, y, len(targets))
         generator = check_random_state(self.random_state)
         if anew:
-            self._begin(X.shape[1], generator)
-        elif self._views is not None:
-            self._views.push()
-        if anew or not incremental:
+            self._begin(generator)
+        else:
+            if self._views is not None:
+                self._views.push()
+            changed = self._follow()
+        if anew or changed or not incremental:
             self._compile()
+        if anew or self._validates() != (self.validation_scores_ is not None):
+            self._count_anew()
         self._train(X, targets, weights, generator, incremental=incremental)
         if self._views is not None:
             self._views.pull()
@@ -139,27 +143,58 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
             _check_weights("class_weight", weights)
         return weights
 
-    def _begin(self, inputs: int, generator: np.random.RandomState) -> None:
-        """Make a network with initial weights, and start all that is counted."""
+    def _begin(self, generator: np.random.RandomState) -> None:
+        """Make a network with initial weights."""
         hidden = hidden_layers(self)
         self.out_activation_ = self._output()
         self.n_layers_ = len(hidden) + 2
-        self.model_: Sequential = make_network(
-            inputs, hidden, (self.n_outputs_, self.out_activation_), alpha=self.alpha, l1=self.l1,
-            dropout=self.dropout, batch_norm=self.batch_norm,
-            # scikit-learn's generator draws nothing here
-            seed=int(generator.randint(2**31 - 1)) if self.dropout else 0,
-        )  # fmt: skip
+        self._views: Views | None = None
+        # scikit-learn's generator draws nothing here
+        self._network(int(generator.randint(2**31 - 1)) if self.dropout else 0)
         names = [name for _, name in hidden]
         draw_weights(self.model_, [*names, names[-1] if names else self.activation], generator)
-        self._views: Views | None = None
-        self.n_iter_ = self.t_ = 0
+
+    def _network(self, seed: int) -> None:
+        """Make a network of the present parameters."""
+        self._made_of = self._parts()
+        self.model_: Sequential = make_network(
+            self.n_features_in_, hidden_layers(self), (self.n_outputs_, self.out_activation_), alpha=self.alpha,
+            l1=self.l1, dropout=self.dropout, batch_norm=self.batch_norm, seed=seed,
+        )  # fmt: skip
+
+    def _parts(self) -> tuple[Any, ...]:
+        """The parameters that a network is made of."""
+        return hidden_layers(self), self.alpha, self.l1, self.dropout, self.batch_norm
+
+    def _follow(self) -> bool:
+        """Have a network of the present parameters with the weights of the one there is; say whether it is new."""
+        if self._parts() == self._made_of:
+            return False
+        old, sizes = self.model_, [units for units, _ in hidden_layers(self)]
+        if sizes != [layer.units for layer in dense_layers(old)[:-1]]:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} is not what the weights are for, with which "
+                "warm_start and partial_fit go on"
+            )
+        self._network(old.seed)
+        copy_weights(old, self.model_)
+        if self._views is not None:
+            self._views.layers = dense_layers(self.model_)
+        return True
+
+    def _validates(self) -> bool:
+        """Whether rows are kept out; L-BFGS takes all, as in scikit-learn."""
+        return self.early_stopping and not isinstance(self.model_.optimizer, LBFGS)
+
+    def _count_anew(self) -> None:
+        """Start all that is counted, and the curves."""
+        self.n_iter_ = self.t_ = self._no_improvement_count = 0
         self.loss_curve_: list[float] = []
-        self._no_improvement_count = 0
-        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-        self.validation_loss_curve_: list[float] | None = [] if self.early_stopping else None
-        self.best_validation_score_: float | None = -np.inf if self.early_stopping else None
-        self.best_loss_: float | None = None if self.early_stopping else np.inf
+        early = self._validates()
+        self.validation_scores_: list[float] | None = [] if early else None
+        self.validation_loss_curve_: list[float] | None = [] if early else None
+        self.best_validation_score_: float | None = -np.inf if early else None
+        self.best_loss_: float | None = None if early else np.inf
 
     def _compile(self) -> None:
         """Give the network its loss, and an optimizer that begins anew."""
@@ -182,16 +217,17 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         model, loss = self.model_, self.model_.loss
         assert loss is not None
         scale = scale_of(loss, self.loss, self.n_outputs_)
-        validation, score = None, None
-        if self.early_stopping:
+        validation, score, best = None, None, None
+        if self._validates():
+            if self.best_validation_score_ != -np.inf:
+                best = model.get_weights()
             X, targets, weights, kept = self._split(X, targets, weights, generator)
             validation = Feed(_rows(kept[0]), kept[1], _constant_weights(kept[2], len(kept[1]), scale), _worth(kept[2]))
 
             def score() -> float:
                 return self._score_of(model(kept[0]), kept[1], kept[2])
 
-        full = isinstance(model.optimizer, LBFGS)
-        given = len(targets)
+        full, given = isinstance(model.optimizer, LBFGS), len(targets)
         batch = given if full else self._batch(given)
         if given == batch <= AUTO_BATCH and not incremental:
             X, targets, weights = as_a_set(X, targets, weights)
@@ -212,7 +248,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
             name = f"{prefix}mse"
             return value - 0.5 * (self.n_outputs_ - 1) * logs[name] if name in logs else value
 
-        iterations = Iterations(self, reported, score, given, single=incremental)
+        iterations = Iterations(self, reported, score, best, given, single=incremental)
         called = Callbacks([*_listed(self.callbacks), iterations])
         self.n_iter_ = 0
         feed = Feed(_rows(X), targets, row_weights, _worth(weights))

@@ -95,6 +95,8 @@ class Iterations(Callback):
         Turns the logs of rows (prefixed or not) into the loss that the estimator reports.
     score : callable, optional
         Gives the validation score; without it the training loss counts.
+    best_weights : list of ndarray, optional
+        Those that the best validation score so far is of.
     rows : int
         Rows of an epoch.
     single : bool
@@ -109,6 +111,7 @@ class Iterations(Callback):
         estimator: Any,
         reported: Callable[[Logs, str], float],
         score: Callable[[], float] | None,
+        best_weights: list[NDArray[np.float32]] | None,
         rows: int,
         *,
         single: bool,
@@ -116,7 +119,7 @@ class Iterations(Callback):
         super().__init__()
         self._estimator, self._reported, self._score = estimator, reported, score
         self._rows, self._single = rows, single
-        self.best_weights: list[NDArray[np.float32]] | None = None
+        self.best_weights = best_weights
         self.finished = False
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
