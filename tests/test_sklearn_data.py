@@ -5,8 +5,10 @@ import pytest
 
 sklearn = pytest.importorskip("sklearn")
 from scipy import sparse  # noqa: E402
-from sklearn.exceptions import NotFittedError  # noqa: E402
-from sklearn_pairs import LABELS, ONE, X, ours, pair  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning, NotFittedError  # noqa: E402
+from sklearn_pairs import LABELS, ONE, THREE, TWO, X, ours, pair  # noqa: E402
+
+from fastmlp.callbacks import Callback  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -59,3 +61,59 @@ def test_sparse_labels():
         assert found.dtype == int
     mine = ours("Classifier").partial_fit(X, sparse.csr_matrix(LABELS)).partial_fit(X, LABELS)
     assert mine.predict(X).shape == (150, 3)
+
+
+class Raises(Callback):
+    def __init__(self, error, epoch):
+        super().__init__()
+        self.error, self.epoch = error, epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise self.error
+
+
+def test_a_fit_that_fails_leaves_the_last_one():
+    mine = ours("Classifier", max_iter=2).fit(X[:40], THREE[:40])
+    before, names = mine.predict_proba(X), set(vars(mine))
+    for changes, data, weights, error in (
+        ({}, X[:, :2], -np.ones(150), ValueError),
+        ({"loss": "nothing"}, X, None, ValueError),
+        ({"early_stopping": True, "validation_fraction": 0.001}, X, None, ValueError),
+        ({"callbacks": Raises(ZeroDivisionError, 1)}, X[:, :3], None, ZeroDivisionError),
+    ):
+        with pytest.raises(error):
+            sklearn.base.clone(mine).set_params(**changes).fit(data, TWO, weights)
+        kept = mine.get_params()
+        with pytest.raises(error):
+            mine.set_params(**changes).fit(data, TWO, weights)
+        mine.set_params(**kept)
+        np.testing.assert_array_equal(mine.predict_proba(X), before)
+        assert set(vars(mine)) == names
+
+
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}])
+def test_ctrl_c_ends_a_training(settings):
+    mine = ours("Classifier", callbacks=[Raises(KeyboardInterrupt, 2)], **settings)
+    with pytest.warns(UserWarning, match="Training interrupted by user") as caught:
+        mine.fit(X[:60], THREE[:60])
+    assert caught[0].filename == __file__
+    assert mine.n_iter_ == len(mine.loss_curve_) == len(mine.history_.history["loss"]) == 2
+    assert mine.predict(X).shape == (150,)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        assert mine.set_params(callbacks=[Raises(KeyboardInterrupt, 0)]).fit(X[:60], THREE[:60]).n_iter_ == 0
+
+
+def test_a_training_that_diverges():
+    wild = {"solver": "sgd", "learning_rate_init": 100.0, "activation": "identity", "max_iter": 30}
+    mine = ours("Regressor", **wild)
+    with pytest.raises(ValueError, match=r"non-finite parameter weights.*smaller learning_rate_init"):
+        mine.fit(X, ONE)
+    assert not hasattr(mine, "model_")
+    mine.set_params(early_stopping=True, learning_rate_init=3.0, batch_size="auto")
+    with pytest.warns(ConvergenceWarning, match=r"diverged in epoch \d+.*The best weights are kept") as caught:
+        mine.fit(X, ONE)
+    assert caught[-1].filename == __file__
+    assert np.isnan([mine.loss_, mine.loss_curve_[-1], mine.validation_scores_[-1]]).all()
+    assert mine.n_iter_ == len(mine.validation_scores_) == len(mine.validation_loss_curve_)
+    assert np.isfinite(mine.predict(X)).all()

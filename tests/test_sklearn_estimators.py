@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 sklearn = pytest.importorskip("sklearn")
-from sklearn_pairs import LABELS, ONE, THREE, TWO, X, alike, ours, pair  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning  # noqa: E402
+from sklearn_pairs import LABELS, ONE, PROBLEMS, THREE, TWO, X, alike, ours, pair  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -32,6 +33,28 @@ SETTINGS = {
     "logistic": {"activation": "logistic"},
     "identity": {"activation": "identity"},
 }
+
+
+@pytest.mark.jit_only
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_lbfgs_reaches_the_same_loss(problem):
+    kind, y = PROBLEMS[problem]
+    # early stopping means nothing to it
+    settings = {"solver": "lbfgs", "alpha": 1.0, "max_iter": 600, "hidden_layer_sizes": (), "early_stopping": True}
+    theirs, mine = (one.fit(X, y) for one in pair(kind, **settings, tol=1e-6))
+    assert mine.loss_ == pytest.approx(theirs.loss_, rel=1e-4)
+    assert len(mine.loss_curve_) == mine.n_iter_ <= 600
+    if kind == "Regressor":
+        np.testing.assert_allclose(mine.predict(X), theirs.predict(X), atol=2e-2)
+    else:
+        np.testing.assert_allclose(mine.predict_proba(X), theirs.predict_proba(X), atol=2e-2)
+
+
+@pytest.mark.parametrize("settings", [{"max_fun": 3}, {"max_iter": 2}])
+def test_lbfgs_says_when_it_has_not_converged(settings):
+    for one in pair("Regressor", solver="lbfgs", **settings):
+        with pytest.warns(ConvergenceWarning):
+            one.fit(X[:20], ONE[:20])
 
 
 @pytest.mark.parametrize("settings", [{}, {"batch_size": "auto"}, {"early_stopping": True}, {"shuffle": False}])

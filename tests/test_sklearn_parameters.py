@@ -7,6 +7,8 @@ sklearn = pytest.importorskip("sklearn")
 from sklearn.utils.class_weight import compute_sample_weight  # noqa: E402
 from sklearn_pairs import LABELS, MANY, ONE, THREE, TWO, X, ours  # noqa: E402
 
+from fastmlp.optimizers import schedules  # noqa: E402
+
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 x = X[:40]
 
@@ -31,6 +33,62 @@ def test_class_weight():
     for y in (THREE[:40], LABELS[:40]):
         balanced = ours("Classifier", class_weight="balanced").fit(x, y)
         assert same(balanced, ours("Classifier").fit(x, y, compute_sample_weight("balanced", y)))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("hidden_layer_sizes", [0, (3, 0), "a", 2.5, None], "hidden_layer_sizes must"),
+        ("activation", ["nothing", ["nothing"]], "nothing"),
+        ("activation", [[], ["relu", "tanh"]], "a name for each of 1 hidden layers"),
+        ("solver", ["nothing", None], "solver"),
+        ("learning_rate", ["nothing"], "learning_rate"),
+        ("alpha", [-1, "a", None, np.nan], "alpha must be"),
+        ("l1", [-1, "a"], "l1 must be"),
+        ("batch_size", [0, 2.5, "nothing", None], "batch_size must be"),
+        ("learning_rate_init", [0, -1, None], "learning_rate_init must be"),
+        ("power_t", [-1], "power_t must be"),
+        ("max_iter", [0, 2.5, "a"], "max_iter must be"),
+        ("max_fun", [0], "max_fun must be"),
+        ("shuffle", ["a", None], "shuffle must be"),
+        ("warm_start", ["a"], "warm_start must be"),
+        ("early_stopping", ["a"], "early_stopping must be"),
+        ("batch_norm", ["a"], "batch_norm must be"),
+        ("verbose", ["a"], "verbose must be"),
+        ("random_state", ["a", -1, np.random.default_rng(0)], r"seed|Seed"),
+        ("tol", [-1], "tol must be"),
+        ("momentum", [-0.1, 1.1], "momentum must be"),
+        ("validation_fraction", [-1, 1.0], "validation_fraction must be"),
+        ("beta_1", [1.0], "beta_1 must be"),
+        ("beta_2", [-1], "beta_2 must be"),
+        ("epsilon", [0], "epsilon must be"),
+        ("n_iter_no_change", [0, 2.5], "n_iter_no_change must be"),
+        ("dropout", [1.0, -0.1], "dropout must be"),
+        ("loss", ["nothing"], "nothing"),
+        ("optimizer", ["nothing"], "nothing"),
+        ("schedule", [0.1], "schedule must be"),
+        ("n_jobs", [0, "a", 1.5], "n_jobs must be"),
+        ("class_weight", ["nothing", {7: 1.0}, {0: -1.0}, {0: np.nan}], r"class_weight"),
+        ("callbacks", [[3]], "callbacks"),
+    ],
+)
+def test_parameters_that_are_refused(name, values, message):
+    for value in values:
+        mine = ours("Classifier", **{name: value})
+        with pytest.raises((ValueError, TypeError), match=message):
+            mine.fit(x, THREE[:40])
+        assert not hasattr(mine, "model_")
+
+
+def test_parameters_that_do_not_go_together():
+    schedule = schedules.ExponentialDecay(0.1, decay_steps=2, decay_rate=0.5)
+    for other in ({"solver": "lbfgs"}, {"optimizer": "adam"}):
+        with pytest.raises(ValueError, match="schedule belongs to the solvers 'sgd' and 'adam'"):
+            ours("Regressor", schedule=schedule, **other).fit(x, ONE[:40])
+    with pytest.raises(ValueError, match="LBFGS needs a loss that follows from the weights alone"):
+        ours("Regressor", solver="lbfgs", dropout=0.5).fit(x, ONE[:40])
+    with pytest.warns(UserWarning, match="batch_size=64 is more than the 40 rows to train on"):
+        ours("Regressor", batch_size=64, max_iter=1).fit(x, ONE[:40])
 
 
 @pytest.mark.parametrize(

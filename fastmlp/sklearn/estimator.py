@@ -101,6 +101,17 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         anew = not hasattr(self, "model_") or not (self.warm_start or incremental)
+        before = vars(self).copy()
+        try:
+            return self._fit_checked(X, y, sample_weight, anew=anew, incremental=incremental)
+        except BaseException:
+            if anew:
+                # be what the last fit has made
+                self.__dict__ = before
+            raise
+
+    def _fit_checked(self, X: Any, y: Any, sample_weight: Any, *, anew: bool, incremental: bool) -> Self:
+        """Train a network, of checked parameters, after a check of the data."""
         X, y = validate_data(
             self, X, y, accept_sparse=("csr", "csc"), multi_output=True, dtype=(np.float64, np.float32),
             y_numeric=not self._classifies, reset=anew,
@@ -255,23 +266,30 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         data = TrainingData(feed, None, min(batch, rows), -(-rows // batch))
         try:
             with limited(_threads(self.n_jobs)):
-                self.history_: History = model._run(
+                model._run(
                     data, validation, called, display.progress(0), shuffle=order,
                     validation_batch=AUTO_BATCH, validation_freq=1, first=0, last=self.max_iter, verbose=0,
                 )  # fmt: skip
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=5)
         except TrainingDivergedError as error:
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                f"preprocessed; or try a smaller learning_rate_init. ({error})"
-            ) from error
+            if iterations.best_weights is None:
+                raise ValueError(
+                    "Solver produced non-finite parameter weights. The input data may contain large values and need to "
+                    f"be preprocessed; or try a smaller learning_rate_init. ({error})"
+                ) from error
+            iterations.diverged()
+            warnings.warn(f"{error} The best weights are kept.", ConvergenceWarning, stacklevel=5)
         else:
-            if not (iterations.finished or self.n_iter_ < self.max_iter):
-                warnings.warn(
-                    f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
-                    ConvergenceWarning, stacklevel=4,
-                )  # fmt: skip
+            ending = ""
+            if isinstance(model.optimizer, LBFGS) and "maxfun" in model.optimizer.status:
+                ending = model.optimizer.status
+            elif not (iterations.finished or self.n_iter_ < self.max_iter):
+                ending = f"Maximum iterations ({self.max_iter}) reached"
+            if ending:
+                text = f"{ending} and the optimization hasn't converged yet."
+                warnings.warn(text, ConvergenceWarning, stacklevel=5)
+        self.history_: History = called.history
         if iterations.best_weights is not None:
             model.set_weights(iterations.best_weights)
 
@@ -279,7 +297,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         self, X: Any, targets: Float32, weights: NDArray[np.float64] | None, generator: np.random.RandomState
     ) -> tuple[Any, Float32, NDArray[np.float64] | None, tuple[Any, Float32, NDArray[np.float64] | None]]:
         """Take a share of the rows out for validation, the same ones as scikit-learn."""
-        stratify = targets if self._classifies and self.n_outputs_ == 1 else None
+        stratify = targets.astype(bool) if self._classifies and self.n_outputs_ == 1 else None
         train, kept = train_test_split(
             np.arange(len(targets)), random_state=generator, test_size=self.validation_fraction, stratify=stratify
         )
@@ -297,7 +315,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         if self.batch_size > rows:
             warnings.warn(
                 f"batch_size={self.batch_size} is more than the {rows} rows to train on, which make one batch",
-                stacklevel=5,
+                stacklevel=6,
             )
         return min(int(self.batch_size), rows)
 

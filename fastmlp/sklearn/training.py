@@ -149,6 +149,14 @@ class Iterations(Callback):
         if self._single or self.model.stop_training:
             self.model.stop_training = self.finished = True
 
+    def diverged(self) -> None:
+        """Record an epoch of which nothing but NaN came."""
+        estimator = self._estimator
+        estimator.n_iter_ += 1
+        estimator.loss_ = math.nan
+        for curve in (estimator.loss_curve_, estimator.validation_scores_, estimator.validation_loss_curve_):
+            curve.append(math.nan)
+
     def _improve(self, value: float, best: float, sign: float) -> float:
         """Count an epoch without improvement by more than tol; return the best value so far, whose sign is given."""
         estimator = self._estimator
