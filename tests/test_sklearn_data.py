@@ -6,7 +6,7 @@ import pytest
 sklearn = pytest.importorskip("sklearn")
 from scipy import sparse  # noqa: E402
 from sklearn.exceptions import ConvergenceWarning, NotFittedError  # noqa: E402
-from sklearn_pairs import LABELS, ONE, THREE, TWO, X, ours, pair  # noqa: E402
+from sklearn_pairs import LABELS, ONE, THREE, TWO, X, alike, ours, pair  # noqa: E402
 
 from fastmlp.callbacks import Callback  # noqa: E402
 
@@ -61,6 +61,25 @@ def test_sparse_labels():
         assert found.dtype == int
     mine = ours("Classifier").partial_fit(X, sparse.csr_matrix(LABELS)).partial_fit(X, LABELS)
     assert mine.predict(X).shape == (150, 3)
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_frames(kind):
+    frames = pytest.importorskip(kind)
+    names = ["a", "b", "c", "d"]
+    make = {"pandas": lambda data: frames.DataFrame(data, columns=names)}.get(
+        kind, lambda data: frames.DataFrame(data, schema=names)
+    )
+    theirs, mine = (one.fit(make(X[:60]), frames.Series(TWO[:60])) for one in pair("Classifier", max_iter=2))
+    alike(theirs, mine)
+    np.testing.assert_array_equal(mine.feature_names_in_, names)
+    np.testing.assert_array_equal(mine.predict(make(X)), theirs.predict(make(X)))
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        mine.predict(X)
+    with pytest.raises(ValueError, match="feature names should match"):
+        mine.predict(make(X)[["b", "a", "c", "d"]])
+    several = ours("Regressor", max_iter=2, early_stopping=True).fit(make(X[:60]), make(X[:60]))
+    assert several.predict(make(X)).shape == (150, 4)
 
 
 class Raises(Callback):
