@@ -1,5 +1,7 @@
 """MLPClassifier and MLPRegressor with data of all kinds, weights that are written to, and fits that fail."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,17 @@ def test_weights_that_do_not_fit():
     assert not hasattr(ours("Regressor"), "intercepts_")
 
 
+@pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, sparse.coo_array])
+def test_sparse_data(make):
+    data = np.where(np.abs(X[:60]) > 0.8, X[:60], 0)
+    theirs, mine = (one.fit(make(data), THREE[:60]) for one in pair("Classifier"))
+    alike(theirs, mine)
+    dense = ours("Classifier").fit(data, THREE[:60])
+    np.testing.assert_array_equal(dense.predict_proba(data), mine.predict_proba(make(data)))
+    theirs, mine = pair("Classifier", early_stopping=True, max_iter=2)
+    alike(*(one.fit(make(data), THREE[:60]) for one in (theirs, mine)))
+
+
 def test_sparse_labels():
     for one in pair("Classifier", max_iter=1):
         found = one.fit(X, sparse.csr_matrix(LABELS)).predict(X)
@@ -80,6 +93,74 @@ def test_frames(kind):
         mine.predict(make(X)[["b", "a", "c", "d"]])
     several = ours("Regressor", max_iter=2, early_stopping=True).fit(make(X[:60]), make(X[:60]))
     assert several.predict(make(X)).shape == (150, 4)
+
+
+@pytest.mark.parametrize(
+    ("data", "y"),
+    [
+        (X[:40], THREE[:40] == 1),
+        (X[:40], THREE[:40].astype(np.uint8)),
+        (X[:40], -1.0 * THREE[:40]),
+        (X[:40], TWO[:40].tolist()),
+        ((X[:40] * 9).astype(int), TWO[:40]),
+        (X[:40] > 0, TWO[:40]),
+        (X[:40, :1], TWO[:40]),
+        (X[:40].astype(object), TWO[:40]),
+        (np.asfortranarray(X[:40]), TWO[:40]),
+        (X[:80:2, ::-1], TWO[:40]),
+        (X[:40].astype(np.float16), TWO[:40]),
+        (X[:40].astype(">f8"), TWO[:40]),
+        (X[:40].tolist(), TWO[:40]),
+        (np.ma.array(X[:40]), TWO[:40]),
+        (np.repeat(X[:1], 40, axis=0), TWO[:40]),
+        (X[:40], np.zeros(40)),
+        (X[:1], TWO[:1]),
+    ],
+)
+def test_data_of_all_types(data, y):
+    theirs, mine = (one.fit(data, y) for one in pair("Classifier", max_iter=2, batch_size="auto"))
+    alike(theirs, mine)
+    np.testing.assert_array_equal(mine.predict(data), theirs.predict(data))
+    assert mine.predict(data).dtype == theirs.predict(data).dtype
+
+
+def test_labels_of_dtype_object_keep_it():
+    mine = ours("Classifier", max_iter=1).fit(X[:40], TWO[:40].astype(object))
+    assert mine.predict(X).dtype == object
+    assert mine.score(X[:40], TWO[:40]) > 0
+
+
+@pytest.mark.parametrize("kind", ["Classifier", "Regressor"])
+def test_a_column_warns(kind):
+    for one in pair(kind, max_iter=1):
+        with pytest.warns(sklearn.exceptions.DataConversionWarning):
+            one.fit(X[:40], THREE[:40, None])
+        assert one.predict(X).shape == (150,)
+
+
+def test_one_class():
+    mine = ours("Classifier", max_iter=1).fit(X, np.full(150, "only"))
+    np.testing.assert_array_equal(mine.predict(X[:2]), ["only", "only"])
+    np.testing.assert_array_equal(mine.predict_proba(X[:2]), [[1.0], [1.0]])
+    np.testing.assert_array_equal(mine.predict_log_proba(X[:2]), [[0.0], [0.0]])
+
+
+@pytest.mark.jit_only
+def test_ten_thousand_classes():
+    y = np.arange(10_000) + 5
+    mine = ours("Classifier", max_iter=1, batch_size=500).fit(np.random.default_rng(0).normal(0, 1, (10_000, 3)), y)
+    assert mine.predict_proba(X[:3, :3]).shape == (3, 10_000)
+    assert mine.predict(X[:3, :3]).min() >= 5
+
+
+def test_fits_are_independent():
+    mine = ours("Classifier", max_iter=2)
+    first = mine.fit(X[:40], THREE[:40]).predict_proba(X)
+    mine.fit(X[:40, :2], TWO[:40])
+    assert (mine.n_features_in_, mine.coefs_[0].shape) == (2, (2, 5))
+    np.testing.assert_array_equal(mine.fit(X[:40], THREE[:40]).predict_proba(X), first)
+    mine.set_params(hidden_layer_sizes=(9,), activation="tanh")
+    np.testing.assert_array_equal(mine.predict_proba(X), first)
 
 
 class Raises(Callback):
@@ -136,3 +217,14 @@ def test_a_training_that_diverges():
     assert np.isnan([mine.loss_, mine.loss_curve_[-1], mine.validation_scores_[-1]]).all()
     assert mine.n_iter_ == len(mine.validation_scores_) == len(mine.validation_loss_curve_)
     assert np.isfinite(mine.predict(X)).all()
+
+
+def test_what_is_printed(capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        texts = []
+        for one in pair("Classifier", verbose=True, early_stopping=True, n_iter_no_change=1, max_iter=9, tol=1.0):
+            one.fit(X[:60], THREE[:60])
+            texts.append(capsys.readouterr().out.split())
+    # losses differ in the last of eight digits
+    assert [word for word in texts[0] if "." not in word] == [word for word in texts[1] if "." not in word]

@@ -1,11 +1,14 @@
 """MLPClassifier and MLPRegressor beside scikit-learn's own: the same numbers, attributes and behaviour."""
 
+import inspect
+
 import numpy as np
 import pytest
 
 sklearn = pytest.importorskip("sklearn")
+from sklearn import neural_network  # noqa: E402
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
-from sklearn_pairs import LABELS, ONE, PROBLEMS, THREE, TWO, X, alike, ours, pair  # noqa: E402
+from sklearn_pairs import LABELS, ONE, PROBLEMS, SMALL, THREE, TWO, X, alike, ours, pair, takes_weights  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -35,6 +38,39 @@ SETTINGS = {
 }
 
 
+@pytest.mark.parametrize("kind", ["Classifier", "Regressor"])
+def test_every_parameter_of_scikit_learn_is_there(kind):
+    theirs, mine = (inspect.signature(type(one).__init__).parameters for one in pair(kind))
+    for name, parameter in theirs.items():
+        assert mine[name].default == parameter.default, name
+        assert mine[name].kind == parameter.kind, name
+
+
+@pytest.mark.jit_only
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_the_same_numbers(problem, settings):
+    kind, y = PROBLEMS[problem]
+    theirs, mine = (one.fit(X, y) for one in pair(kind, **settings))
+    alike(theirs, mine)
+    assert mine.score(X, y) == pytest.approx(theirs.score(X, y), abs=1e-4)
+    if kind == "Regressor":
+        np.testing.assert_allclose(mine.predict(X), theirs.predict(X), rtol=1e-3, atol=1e-4)
+        return
+    np.testing.assert_array_equal(mine.classes_, theirs.classes_)
+    np.testing.assert_array_equal(mine.predict(X), theirs.predict(X))
+    np.testing.assert_allclose(mine.predict_proba(X), theirs.predict_proba(X), atol=1e-4)
+    np.testing.assert_allclose(mine.predict_log_proba(X), theirs.predict_log_proba(X), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_the_same_numbers_in_short(problem):
+    kind, y = PROBLEMS[problem]
+    theirs, mine = (one.fit(X[:40], y[:40]) for one in pair(kind, max_iter=2, batch_size=16))
+    alike(theirs, mine)
+    np.testing.assert_allclose(mine.score(X[:40], y[:40]), theirs.score(X[:40], y[:40]), rtol=1e-4)
+
+
 @pytest.mark.jit_only
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_lbfgs_reaches_the_same_loss(problem):
@@ -55,6 +91,45 @@ def test_lbfgs_says_when_it_has_not_converged(settings):
     for one in pair("Regressor", solver="lbfgs", **settings):
         with pytest.warns(ConvergenceWarning):
             one.fit(X[:20], ONE[:20])
+
+
+@pytest.mark.jit_only
+@pytest.mark.skipif("loss" not in inspect.signature(neural_network.MLPRegressor).parameters, reason="no such loss")
+@pytest.mark.parametrize("settings", [{}, SGD, {"early_stopping": True}], ids=["adam", "sgd", "early stopping"])
+def test_counts(settings):
+    counts = np.random.default_rng(1).poisson(np.exp(0.5 * X[:, 0]))
+    theirs, mine = (one.fit(X, counts) for one in pair("Regressor", loss="poisson", **settings))
+    alike(theirs, mine)
+    np.testing.assert_allclose(mine.predict(X), theirs.predict(X), rtol=1e-3)
+
+
+@pytest.mark.jit_only
+@pytest.mark.skipif(not takes_weights(), reason="this scikit-learn has no weights there")
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_sample_weights(problem, early_stopping):
+    kind, y = PROBLEMS[problem]
+    weights = np.random.default_rng(1).uniform(0.2, 2, len(X))
+    pairs = pair(kind, alpha=0.0, early_stopping=early_stopping)
+    alike(*(one.fit(X, y, sample_weight=weights) for one in pairs))
+
+
+@pytest.mark.jit_only
+@pytest.mark.skipif(not takes_weights(), reason="this scikit-learn has no weights there")
+def test_the_penalty_of_weighted_batches_is_close():
+    weights = np.random.default_rng(1).uniform(0.2, 2, len(X))
+    alike(*(one.fit(X, ONE, sample_weight=weights) for one in pair("Regressor", alpha=0.1)), rtol=2e-2)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_weights_are_repetitions_bit_by_bit_in_one_batch(problem):
+    kind, y = PROBLEMS[problem]
+    times = np.random.default_rng(1).integers(0, 3, 60)
+    weighted = ours(kind, batch_size="auto", max_iter=3).fit(X[:60], y[:60], sample_weight=times)
+    repeated = ours(kind, batch_size="auto", max_iter=3)
+    repeated.fit(np.repeat(X[:60], times, axis=0)[::-1], np.repeat(y[:60], times, axis=0)[::-1])
+    for one, other in zip(weighted.coefs_, repeated.coefs_, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("settings", [{}, {"batch_size": "auto"}, {"early_stopping": True}, {"shuffle": False}])
@@ -111,6 +186,21 @@ def test_warm_start_with_other_parameters():
     np.testing.assert_array_equal(mine.predict_proba(X), before)
 
 
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_partial_fit(problem, solver):
+    kind, y = PROBLEMS[problem]
+    theirs, mine = pair(kind, solver=solver, batch_size=8)
+    for first in (0, 20, 40):
+        for one in (theirs, mine):
+            # labels are given once; several labels at once are their columns
+            given = {"classes": np.unique(y) if y.ndim == 1 else range(3)} if kind == "Classifier" and not first else {}
+            one.partial_fit(X[first : first + 20], y[first : first + 20], **given)
+    alike(theirs, mine)
+    assert mine.n_iter_ == 1
+    assert len(mine.loss_curve_) == 3
+
+
 def test_partial_fit_follows_the_penalty_and_fit():
     theirs, mine = pair("Regressor", solver="sgd", momentum=0.0, batch_size=8)
     for one in (theirs, mine):
@@ -136,3 +226,22 @@ def test_partial_fit_of_some_classes():
         ours("Regressor", early_stopping=True).partial_fit(X, ONE)
     assert not hasattr(ours("Regressor", solver="lbfgs"), "partial_fit")
     assert hasattr(ours("Regressor", solver="lbfgs", optimizer="nadam"), "partial_fit")
+
+
+def test_curves_of_the_validation():
+    mine = ours("Classifier", early_stopping=True, validation_fraction=0.3).fit(X, THREE)
+    assert len(mine.validation_loss_curve_) == len(mine.validation_scores_) == mine.n_iter_
+    assert mine.best_validation_score_ == max(mine.validation_scores_)
+    assert list(mine.history_.history) == ["loss", "val_loss"]
+    np.testing.assert_allclose(mine.validation_loss_curve_, mine.history_.history["val_loss"])
+    # the weights are those of the best score
+    _, kept = sklearn.model_selection.train_test_split(np.arange(150), random_state=_after_weights(mine), test_size=0.3)
+    assert mine.score(X[kept], THREE[kept]) == mine.best_validation_score_
+
+
+def _after_weights(estimator):
+    """The generator as it is when initial weights have been drawn."""
+    generator = np.random.RandomState(SMALL["random_state"])
+    for kernel in estimator.coefs_:
+        generator.uniform(size=kernel.size + kernel.shape[1])
+    return generator

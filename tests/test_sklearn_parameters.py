@@ -1,12 +1,17 @@
 """What MLPClassifier and MLPRegressor have beyond scikit-learn's, what they refuse, and their page of the docs."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 sklearn = pytest.importorskip("sklearn")
+from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 from sklearn.utils.class_weight import compute_sample_weight  # noqa: E402
 from sklearn_pairs import LABELS, MANY, ONE, THREE, TWO, X, ours  # noqa: E402
 
+import fastmlp  # noqa: E402
+from fastmlp import activations, callbacks, layers, losses, optimizers  # noqa: E402
 from fastmlp.optimizers import schedules  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -15,6 +20,36 @@ x = X[:40]
 
 def same(one, other):
     return all(np.array_equal(*pair) for pair in zip(one.coefs_, other.coefs_, strict=True))
+
+
+def kinds(estimator):
+    return [type(layer).__name__ for layer in estimator.model_.layers]
+
+
+def test_an_activation_for_each_layer():
+    bump = activations.Custom(lambda z: np.exp(-z * z), lambda z, a: -2 * z * a, name="bump")
+    mine = ours("Regressor", hidden_layer_sizes=(4, 3, 2), activation=["gelu", "logistic", bump], max_iter=2)
+    mine.fit(x, ONE[:40])
+    assert [layer.activation.name for layer in mine.model_.layers] == ["gelu", "sigmoid", "bump", "linear"]
+    # the logistic function has smaller weights at the beginning, and so has what follows it
+    alone = ours("Regressor", hidden_layer_sizes=(4,), activation=["logistic"], max_iter=2).fit(x, ONE[:40])
+    assert same(alone, ours("Regressor", hidden_layer_sizes=(4,), activation="logistic", max_iter=2).fit(x, ONE[:40]))
+
+
+def test_dropout():
+    mine = ours("Classifier", dropout=0.5, hidden_layer_sizes=(6, 5), max_iter=3).fit(x, THREE[:40])
+    assert kinds(mine) == ["Dense", "Dropout", "Dense", "Dropout", "Dense"]
+    np.testing.assert_array_equal(mine.predict_proba(X), mine.predict_proba(X))
+    assert same(mine, ours("Classifier", dropout=0.5, hidden_layer_sizes=(6, 5), max_iter=3).fit(x, THREE[:40]))
+    assert not same(mine, ours("Classifier", hidden_layer_sizes=(6, 5), max_iter=3).fit(x, THREE[:40]))
+
+
+def test_batch_norm():
+    mine = ours("Classifier", batch_norm=True, hidden_layer_sizes=(6, 5), max_iter=3).fit(x, THREE[:40])
+    assert kinds(mine) == ["Dense", "BatchNormalization", "Activation"] * 2 + ["Dense"]
+    assert [kernel.shape for kernel in mine.coefs_] == [(4, 6), (6, 5), (5, 3)]
+    normal = next(layer for layer in mine.model_.layers if isinstance(layer, layers.BatchNormalization))
+    assert any(np.abs(weight).min() > 0 for weight in normal.get_weights())
 
 
 def test_class_weight():
@@ -33,6 +68,87 @@ def test_class_weight():
     for y in (THREE[:40], LABELS[:40]):
         balanced = ours("Classifier", class_weight="balanced").fit(x, y)
         assert same(balanced, ours("Classifier").fit(x, y, compute_sample_weight("balanced", y)))
+
+
+def test_l1():
+    plain = ours("Regressor", max_iter=1, alpha=0.0, batch_size="auto").fit(x, ONE[:40])
+    start = ours("Regressor", max_iter=1, alpha=0.0, batch_size="auto", learning_rate_init=1e-30).fit(x, ONE[:40])
+    mine = ours("Regressor", max_iter=1, alpha=0.0, batch_size="auto", l1=2.0).fit(x, ONE[:40])
+    size = sum(float(np.abs(kernel).sum()) for kernel in start.coefs_)
+    assert mine.loss_ == pytest.approx(plain.loss_ + 2.0 * size / 40, rel=1e-5)
+    assert not same(mine, plain)
+
+
+def test_losses_of_fastmlp():
+    mine = ours("Regressor", loss="huber", max_iter=1, alpha=0.0, batch_size="auto").fit(x, ONE[:40])
+    start = ours("Regressor", max_iter=1, alpha=0.0, learning_rate_init=1e-30).fit(x, ONE[:40])
+    assert mine.loss_ == pytest.approx(float(losses.Huber()(ONE[:40, None], start.predict(x)[:, None])), rel=1e-5)
+    for loss, y in (
+        (losses.CategoricalFocalCrossentropy(), THREE),
+        ("binary_focal_crossentropy", TWO),
+        ("mse", LABELS),
+        ("sparse_categorical_crossentropy", THREE),
+    ):
+        found = ours("Classifier", loss=loss, max_iter=2).fit(x, y[:40])
+        np.testing.assert_array_less(-1e-9, found.predict_proba(X))
+        assert found.loss_ == found.loss_curve_[-1] == found.history_.history["loss"][-1]
+
+    def squares(y_true, y_pred):
+        d = y_pred - y_true
+        return (d**2).mean(), 2 * d / d.size
+
+    own, named = (ours("Regressor", loss=loss, max_iter=2).fit(x, MANY[:40]) for loss in (squares, "mse"))
+    np.testing.assert_allclose(own.loss_curve_, named.loss_curve_, rtol=1e-5)
+
+
+def test_optimizers_of_fastmlp():
+    optimizer = optimizers.SGD(0.02, momentum=0.9, nesterov=True)
+    mine = ours("Regressor", optimizer=optimizer, solver="lbfgs", max_iter=3).fit(x, ONE[:40])
+    assert same(mine, ours("Regressor", solver="sgd", learning_rate_init=0.02, max_iter=3).fit(x, ONE[:40]))
+    assert optimizer.batches == 0
+    assert mine.model_.optimizer is not optimizer
+    assert isinstance(
+        ours("Regressor", optimizer="lion", max_iter=1).fit(x, ONE[:40]).model_.optimizer, optimizers.Lion
+    )
+    settings = {"max_iter": 20, "tol": 1e-3}
+    lbfgs = ours("Regressor", optimizer=optimizers.LBFGS(gtol=1e-3), **settings).fit(x, ONE[:40])
+    assert same(lbfgs, ours("Regressor", solver="lbfgs", **settings).fit(x, ONE[:40]))
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_a_schedule(solver):
+    rate = schedules.ExponentialDecay(0.1, decay_steps=2, decay_rate=0.5)
+    mine = ours("Regressor", solver=solver, learning_rate="adaptive", schedule=rate, max_iter=2, batch_size=20)
+    mine.fit(x, ONE[:40])
+    assert mine.model_.optimizer.learning_rate == pytest.approx(0.1 * 0.25)
+
+
+def test_callbacks():
+    seen = []
+    stop = callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: (seen.append(logs["loss"]), setattr(mine.model_, "stop_training", epoch == 2))
+    )
+    mine = ours("Regressor", callbacks=stop)
+    with warnings.catch_warnings():
+        # who stops a training knows that it has not converged
+        warnings.simplefilter("error", ConvergenceWarning)
+        mine.fit(x, ONE[:40])
+    assert mine.n_iter_ == len(seen) == 3
+    assert mine.loss_curve_ == seen
+    early = callbacks.EarlyStopping("val_loss", patience=0, min_delta=10.0)
+    assert ours("Classifier", callbacks=[early], early_stopping=True).fit(X, THREE).n_iter_ == 2
+
+
+@pytest.mark.parametrize(("n_jobs", "threads"), [(1, 1), (2, 2), (-1, None), (None, None)])
+def test_n_jobs(n_jobs, threads):
+    found = []
+    note = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: found.append(fastmlp.get_num_threads()))
+    fastmlp.set_num_threads(7)
+    mine = ours("Regressor", n_jobs=n_jobs, callbacks=[note], max_iter=1).fit(x, ONE[:40])
+    wanted = threads or (7 if n_jobs is None else fastmlp.threads.available_cores())
+    assert found == [wanted]
+    assert fastmlp.get_num_threads() == 7
+    assert same(mine, ours("Regressor", max_iter=1).fit(x, ONE[:40]))
 
 
 @pytest.mark.parametrize(
