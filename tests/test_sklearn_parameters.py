@@ -103,6 +103,27 @@ def test_losses_of_fastmlp():
     np.testing.assert_allclose(own.loss_curve_, named.loss_curve_, rtol=1e-5)
 
 
+def test_losses_and_what_they_do_not_take():
+    def squares(y_true, y_pred):
+        d = y_pred - y_true
+        return (d**2).mean(), 2 * d / d.size
+
+    for kind, loss, y, weights, message in (
+        ("Regressor", "sparse_categorical_crossentropy", THREE, None, "y must hold class numbers 0 to 0"),
+        ("Classifier", "sparse_categorical_crossentropy", TWO, None, "y must hold class numbers 0 to 0"),
+        ("Regressor", "binary_crossentropy", ONE, None, r"y must be in \[0, 1\]"),
+        ("Regressor", squares, ONE, np.ones(150), "cannot be used with a loss of one's own"),
+    ):
+        mine = ours(kind, loss=loss)
+        with pytest.raises(ValueError, match=message):
+            mine.fit(X, y, weights)
+        assert not hasattr(mine, "model_")
+    # identical rows are not one row with a weight then
+    twice = [np.repeat(values[:10], 2, axis=0) for values in (X, ONE)]
+    own, named = (ours("Regressor", loss=loss, max_iter=2, batch_size="auto").fit(*twice) for loss in (squares, "mse"))
+    np.testing.assert_allclose(own.loss_curve_, named.loss_curve_, rtol=1e-5)
+
+
 def test_optimizers_of_fastmlp():
     optimizer = optimizers.SGD(0.02, momentum=0.9, nesterov=True)
     mine = ours("Regressor", optimizer=optimizer, solver="lbfgs", max_iter=3).fit(x, ONE[:40])

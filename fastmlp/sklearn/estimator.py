@@ -21,8 +21,8 @@ from ..engine.feed import Feed
 from ..errors import TrainingDivergedError
 from ..fitting import Callbacks, TrainingData
 from ..hooks import Logs
-from ..inputs import check_finite, floats, surely_finite
-from ..losses import Loss
+from ..inputs import check_finite, check_y, floats, surely_finite
+from ..losses import Custom, Loss
 from ..model import Sequential, check_deterministic
 from ..optimizers import LBFGS
 from ..rows import Rows, SparseRows, is_sparse
@@ -130,6 +130,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
             changed = self._follow()
         if anew or changed or not incremental:
             self._compile()
+        self._check_loss(targets, weights)
         if anew or self._validates() != (self.validation_scores_ is not None):
             self._count_anew()
         self._train(X, targets, weights, generator, incremental=incremental)
@@ -210,10 +211,26 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
     def _compile(self) -> None:
         """Give the network its loss, and an optimizer that begins anew."""
         chosen = make_optimizer(self) if self.optimizer is None else copy.deepcopy(optimizers.get(self.optimizer))
-        loss = self._own_loss() if isinstance(self.loss, str) and self.loss in self._own else losses.get(self.loss)
+        loss = self._own_loss() if self._has_own_loss() else losses.get(self.loss)
         # what is reported differs from what is minimised there
         metrics = ["mse"] if self.loss == "squared_error" and self.n_outputs_ > 1 else []
         self.model_.compile(chosen, loss, weighted_metrics=metrics)
+
+    def _has_own_loss(self) -> bool:
+        """Whether the loss is one of scikit-learn's."""
+        return isinstance(self.loss, str) and self.loss in self._own
+
+    def _check_loss(self, targets: Float32, weights: NDArray[np.float64] | None) -> None:
+        """Raise ValueError for what another loss than scikit-learn's does not take."""
+        loss = self.model_.loss
+        if self._has_own_loss() or loss is None:
+            return
+        check_y(targets, len(targets), self.n_outputs_, loss)
+        if weights is not None and isinstance(loss, Custom):
+            raise ValueError(
+                "sample_weight and class_weight cannot be used with a loss of one's own, which gets the whole batch "
+                "and returns one number"
+            )
 
     def _train(
         self,
@@ -240,7 +257,8 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
 
         full, given = isinstance(model.optimizer, LBFGS), len(targets)
         batch = given if full else self._batch(given)
-        if given == batch <= AUTO_BATCH and not incremental:
+        # a loss of one's own takes no weights
+        if given == batch <= AUTO_BATCH and not (incremental or isinstance(loss, Custom)):
             X, targets, weights = as_a_set(X, targets, weights)
         rows = len(targets)
         row_weights = _constant_weights(weights, rows, scale)
