@@ -304,7 +304,9 @@ class FullBatchRun(Run):
         """What the loss is there; the weights are then those of the place."""
         np.copyto(self.session.plan.network.parameters, place)
         assert isinstance(self.data, Feed)
-        logs, gradient = self.session.gradients(self.data)
+        # rows that are converted stay so for no longer than a block; a loss of one's own needs all
+        whole = self.data.direct or isinstance(self.model.loss, Custom)
+        logs, gradient = self.session.gradients(self.data, None if whole else self.data.block)
         return Point(place, logs["loss"], gradient.astype(np.float64), logs)
 
     def _train(self, place: Place) -> Logs | None:

@@ -338,11 +338,11 @@ def test_an_interrupted_search_leaves_the_weights_of_the_last_iteration(monkeypa
     before = [weight.tobytes() for weight in model.get_weights()]
     gradients, calls = model._session.gradients, []
 
-    def interrupted(feed):
-        calls.append(feed)
+    def interrupted(*arguments):
+        calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return gradients(feed)
+        return gradients(*arguments)
 
     monkeypatch.setattr(model._session, "gradients", interrupted)
     with pytest.raises(KeyboardInterrupt):

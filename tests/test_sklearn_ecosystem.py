@@ -16,9 +16,10 @@ from sklearn.base import clone  # noqa: E402
 from sklearn.calibration import CalibratedClassifierCV  # noqa: E402
 from sklearn.compose import TransformedTargetRegressor  # noqa: E402
 from sklearn.utils import estimator_checks  # noqa: E402
-from sklearn_pairs import LABELS, ONE, THREE, TWO, X, ours, pair, takes_weights  # noqa: E402
+from sklearn_pairs import LABELS, ONE, PROBLEMS, THREE, TWO, X, ours, pair, takes_weights  # noqa: E402
 
 import fastmlp  # noqa: E402
+from fastmlp.engine import feed  # noqa: E402
 from fastmlp.sklearn import MLPClassifier, MLPRegressor  # noqa: E402
 
 pytestmark = [
@@ -180,7 +181,7 @@ def test_predictions_have_the_same_bits_however_rows_are_split(sizes):
 
 
 @pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.csc_array])
-@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}])
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}])
 def test_sparse_data_become_dense_by_the_batch(make, settings):
     rows, columns = 20_000, 1_500
     data = make(sparse.random(rows, columns, 0.001, "csr", random_state=0))
@@ -192,6 +193,17 @@ def test_sparse_data_become_dense_by_the_batch(make, settings):
     tracemalloc.stop()
     # 120 MB as float32
     assert most < 40e6
+
+
+@pytest.mark.parametrize("problem", ["three classes", "numbers"])
+@pytest.mark.parametrize("weights", [None, np.linspace(0.5, 2, 150)], ids=["alike", "weighted"])
+def test_blocks_of_sparse_data_are_one_batch_to_lbfgs(problem, weights, monkeypatch):
+    kind, y = PROBLEMS[problem]
+    mine = ours(kind, solver="lbfgs", alpha=2.0, l1=0.5, activation="tanh", callbacks=[])
+    whole = mine.fit(sparse.csr_matrix(X), y, weights).loss_curve_
+    # 150 rows of 4 are 3 blocks then
+    monkeypatch.setattr(feed, "BLOCK_FLOATS", 4 * 70)
+    np.testing.assert_allclose(clone(mine).fit(sparse.csr_matrix(X), y, weights).loss_curve_, whole, rtol=1e-6)
 
 
 def test_several_threads_with_one_estimator():

@@ -531,20 +531,40 @@ class Session:
         """Take the same noise as another session next."""
         self._job[t.DRAWS] = other._job[t.DRAWS]
 
-    def gradients(self, feed: Feed) -> tuple[dict[str, float], t.Float32]:
+    def gradients(self, feed: Feed, block: int | None = None) -> tuple[dict[str, float], t.Float32]:
         """Return the loss (with penalties) and the metrics of all rows as one batch, and the loss' gradients.
 
         The gradients, which are not clipped, lie as the parameters do. Nothing is changed, and a loss that is not
         finite is no error here.
+
+        Parameters
+        ----------
+        feed : Feed
+            All rows.
+        block : int, optional
+            How many of them to look at at a time, where neither layers nor loss need all.
         """
         with self.aside():
             size = self.plan.network.parameters.size
             self._update = no_update(len(self.plan.network.items))
             # whole gradients are what clipping by a norm begins with
             self._job[t.CLIPS] = t.BY_NORM
-            self._begin(feed, t.GRADIENTS)
-            self._go(feed, feed.rows)
-            return self.results(), self._update.gradients[self._update.gradients.size - size :]
+            if block is None or block >= feed.rows:
+                self._begin(feed, t.GRADIENTS)
+                self._go(feed, feed.rows)
+                return self.results(), self._update.gradients[-size:]
+            total, sums = np.zeros(size), None
+            starts = range(0, feed.rows, block)
+            for start in starts:
+                part = feed.part(start, start + block)
+                # its share of the penalties that are divided by rows
+                part.worth *= len(starts)
+                self._begin(part, t.GRADIENTS, sums)
+                self._centre(feed)
+                self._go(part, part.rows)
+                total += self._update.gradients[-size:] * (part.rows / feed.rows)
+                sums = self._sums
+            return self.results(), total.astype(np.float32)
 
     def evaluate(self, feed: Feed, batch_size: int, *, watch: Watch | None = None) -> dict[str, float]:
         """Return the loss (with penalties) and the metrics over every row."""
