@@ -225,8 +225,3 @@ def scale_of(loss: Loss, name: object, outputs: int) -> float:
     if name == "poisson" or (name == "log_loss" and loss.name == "binary_crossentropy"):
         return float(outputs)
     return 1.0
-
-
-def is_infinite(number: object) -> bool:
-    """Say whether ``n_iter_no_change`` is infinite, which is the one number there that is no integer."""
-    return isinstance(number, float) and math.isinf(number)
