@@ -544,7 +544,8 @@ class Session:
         rows of a batch.
         """
         size = self.plan.network.parameters.size
-        blocks = [feed] if feed.direct else list(feed.blocks())
+        # a loss of the user's sees all rows at once
+        blocks = [feed] if feed.direct or self._callback is not None else list(feed.blocks())
         with self.aside():
             self._update = no_update(len(self.plan.network.items))
             # whole gradients are what clipping by a norm begins with

@@ -4,11 +4,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from ..losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy, get
+from ..rows import is_sparse
 from .estimator import BaseMLP, Float32, iterates
 
 
@@ -162,18 +164,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     ) -> None:
         self._keep(vars())
 
-    def _encode(self, y: NDArray[Any], *, anew: bool, incremental: bool) -> Float32:
+    def _encode(self, y: Any, *, anew: bool, incremental: bool) -> Float32:
         if anew and not incremental:
             self._learn_classes(y, y)
+        elif self._multilabel != (y.ndim == 2):
+            raise ValueError(f"y must be {'several labels' if self._multilabel else 'one label'} a row, as before")
         elif self._multilabel:
-            if y.ndim != 2 or y.shape[1] != len(self.classes_):
+            if y.shape[1] != len(self.classes_):
                 raise ValueError(f"y must have {len(self.classes_)} columns of labels as before, got {y.shape}")
         else:
             self._check_classes(y, incremental=incremental)
         if self._multilabel:
             self.n_outputs_ = len(self.classes_)
-            return np.asarray(y.toarray() if hasattr(y, "toarray") else y, np.float32)
-        codes = np.searchsorted(self.classes_, y)
+            labels: Float32 = np.asarray(y.toarray() if is_sparse(y) else y, np.float32)
+            if not ((labels == 0) | (labels == 1)).all():
+                raise ValueError("y must have labels of 0 and 1 where a row may have several")
+            return labels
+        codes: NDArray[np.intp] = np.searchsorted(self.classes_, y)
         self.n_outputs_ = len(self.classes_) if len(self.classes_) > 2 else 1
         if self.n_outputs_ > 1 and not (self.loss == "log_loss" or get(self.loss).sparse):
             return np.eye(self.n_outputs_, dtype=np.float32)[codes]
@@ -186,7 +193,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             check_classification_targets(y)
         if kind == "multiclass-multioutput":
             raise ValueError("Multioutput target data is not supported: y must be one column, or labels of 0 and 1")
-        self._multilabel = kind.startswith("multilabel")
+        self._multilabel, self._sparse_labels = kind.startswith("multilabel"), is_sparse(y)
         self.classes_ = np.arange(y.shape[1]) if self._multilabel else np.unique(classes)
 
     def _check_classes(self, y: NDArray[Any], *, incremental: bool) -> None:
@@ -262,23 +269,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             several = type_of_target(y).startswith("multilabel")
             if classes is None and not several:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            self._learn_classes(np.asarray(y) if several else y, classes)
+            self._learn_classes(np.asarray(y) if several and not is_sparse(y) else y, classes)
         elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
             )
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the labels of data: (n_samples,), or 0 and 1 (n_samples, n_labels)."""
+    def predict(self, X: ArrayLike) -> Any:
+        """Return the labels of data: (n_samples,), or 0 and 1 (n_samples, n_labels), sparse if those of fit were."""
         outputs = self._outputs(X)
         if self._multilabel:
-            return (outputs > 0.5).astype(int)
+            labels = (outputs > 0.5).astype(int)
+            return csr_matrix(labels) if self._sparse_labels else labels
         if len(self.classes_) == 1:
             return np.repeat(self.classes_, len(outputs))
         codes = outputs[:, 0] > 0.5 if self.n_outputs_ == 1 else outputs.argmax(axis=1)
-        labels: NDArray[Any] = self.classes_[codes.astype(np.intp)]
-        return labels
+        return self.classes_[codes.astype(np.intp)]
 
     def predict_proba(self, X: ArrayLike) -> Float32:
         """Return the probability of each label (n_samples, n_classes), by the order of ``classes_``."""

@@ -4,6 +4,7 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -20,13 +21,13 @@ from ..engine.feed import Feed
 from ..errors import TrainingDivergedError
 from ..fitting import Callbacks, TrainingData
 from ..hooks import Logs
-from ..inputs import check_finite, floats, surely_finite
-from ..losses import Loss
+from ..inputs import check_finite, check_y, floats, surely_finite
+from ..losses import Custom, Loss
 from ..model import Sequential, check_deterministic
 from ..optimizers import LBFGS
 from ..rows import Rows, SparseRows, is_sparse
 from ..threads import available_cores, limited
-from .network import dense_layers, draw_weights, make_network
+from .network import copy_weights, dense_layers, draw_weights, make_network
 from .parameters import check_parameters, hidden_layers
 from .training import Iterations, Order, as_a_set, constant_of_poisson, make_optimizer, scale_of
 from .views import Views
@@ -100,6 +101,17 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         anew = not hasattr(self, "model_") or not (self.warm_start or incremental)
+        before = vars(self).copy()
+        try:
+            return self._fit_checked(X, y, sample_weight, anew=anew, incremental=incremental)
+        except BaseException:
+            if anew:
+                # be what the last fit has made
+                self.__dict__ = before
+            raise
+
+    def _fit_checked(self, X: Any, y: Any, sample_weight: Any, *, anew: bool, incremental: bool) -> Self:
+        """Train a network, of checked parameters, after a check of the data."""
         X, y = validate_data(
             self, X, y, accept_sparse=("csr", "csc"), multi_output=True, dtype=(np.float64, np.float32),
             y_numeric=not self._classifies, reset=anew,
@@ -111,11 +123,16 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         weights = self._weights(sample_weight, y, len(targets))
         generator = check_random_state(self.random_state)
         if anew:
-            self._begin(X.shape[1], generator)
-        elif self._views is not None:
-            self._views.push()
-        if anew or not incremental:
+            self._begin(generator)
+        else:
+            if self._views is not None:
+                self._views.push()
+            changed = self._follow()
+        if anew or changed or not incremental:
             self._compile()
+        self._check_loss(targets, weights)
+        if anew or self._validates() != (self.validation_scores_ is not None):
+            self._count_anew()
         self._train(X, targets, weights, generator, incremental=incremental)
         if self._views is not None:
             self._views.pull()
@@ -125,47 +142,95 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         """The rows' weights, by sample and by class; None where all count alike."""
         weights: NDArray[np.float64] | None = None
         if sample_weight is not None:
-            weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+            given = np.full(rows, sample_weight) if isinstance(sample_weight, Real) else sample_weight
+            weights = check_array(given, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
             if weights.shape != (rows,):
                 raise ValueError(f"sample_weight must have the shape ({rows},), got {weights.shape}")
-            if not (weights >= 0).all() or not weights.any():
-                raise ValueError("sample_weight must not be negative, nor zero for all rows")
+            _check_weights("sample_weight", weights)
         if self.class_weight is not None:
             from sklearn.utils.class_weight import compute_sample_weight
 
             by_class = compute_sample_weight(self.class_weight, y)
             weights = by_class if weights is None else weights * by_class
+            _check_weights("class_weight", weights)
         return weights
 
-    def _begin(self, inputs: int, generator: np.random.RandomState) -> None:
-        """Make a network with initial weights, and start all that is counted."""
+    def _begin(self, generator: np.random.RandomState) -> None:
+        """Make a network with initial weights."""
         hidden = hidden_layers(self)
         self.out_activation_ = self._output()
         self.n_layers_ = len(hidden) + 2
-        self.model_: Sequential = make_network(
-            inputs, hidden, (self.n_outputs_, self.out_activation_), alpha=self.alpha, l1=self.l1,
-            dropout=self.dropout, batch_norm=self.batch_norm,
-            # scikit-learn's generator draws nothing here
-            seed=int(generator.randint(2**31 - 1)) if self.dropout else 0,
-        )  # fmt: skip
+        self._views: Views | None = None
+        # scikit-learn's generator draws nothing here
+        self._network(int(generator.randint(2**31 - 1)) if self.dropout else 0)
         names = [name for _, name in hidden]
         draw_weights(self.model_, [*names, names[-1] if names else self.activation], generator)
-        self._views: Views | None = None
-        self.n_iter_ = self.t_ = 0
+
+    def _network(self, seed: int) -> None:
+        """Make a network of the present parameters."""
+        self._made_of = self._parts()
+        self.model_: Sequential = make_network(
+            self.n_features_in_, hidden_layers(self), (self.n_outputs_, self.out_activation_), alpha=self.alpha,
+            l1=self.l1, dropout=self.dropout, batch_norm=self.batch_norm, seed=seed,
+        )  # fmt: skip
+
+    def _parts(self) -> tuple[Any, ...]:
+        """The parameters that a network is made of."""
+        return hidden_layers(self), self.alpha, self.l1, self.dropout, self.batch_norm
+
+    def _follow(self) -> bool:
+        """Have a network of the present parameters with the weights of the one there is; say whether it is new."""
+        if self._parts() == self._made_of:
+            return False
+        old, sizes = self.model_, [units for units, _ in hidden_layers(self)]
+        if sizes != [layer.units for layer in dense_layers(old)[:-1]]:
+            raise ValueError(
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} is not what the weights are for, with which "
+                "warm_start and partial_fit go on"
+            )
+        self._network(old.seed)
+        copy_weights(old, self.model_)
+        if self._views is not None:
+            self._views.layers = dense_layers(self.model_)
+        return True
+
+    def _validates(self) -> bool:
+        """Whether rows are kept out; L-BFGS takes all, as in scikit-learn."""
+        return self.early_stopping and not isinstance(self.model_.optimizer, LBFGS)
+
+    def _count_anew(self) -> None:
+        """Start all that is counted, and the curves."""
+        self.n_iter_ = self.t_ = self._no_improvement_count = 0
         self.loss_curve_: list[float] = []
-        self._no_improvement_count = 0
-        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-        self.validation_loss_curve_: list[float] | None = [] if self.early_stopping else None
-        self.best_validation_score_: float | None = -np.inf if self.early_stopping else None
-        self.best_loss_: float | None = None if self.early_stopping else np.inf
+        early = self._validates()
+        self.validation_scores_: list[float] | None = [] if early else None
+        self.validation_loss_curve_: list[float] | None = [] if early else None
+        self.best_validation_score_: float | None = -np.inf if early else None
+        self.best_loss_: float | None = None if early else np.inf
 
     def _compile(self) -> None:
         """Give the network its loss, and an optimizer that begins anew."""
         chosen = make_optimizer(self) if self.optimizer is None else copy.deepcopy(optimizers.get(self.optimizer))
-        loss = self._own_loss() if isinstance(self.loss, str) and self.loss in self._own else losses.get(self.loss)
+        loss = self._own_loss() if self._has_own_loss() else losses.get(self.loss)
         # what is reported differs from what is minimised there
         metrics = ["mse"] if self.loss == "squared_error" and self.n_outputs_ > 1 else []
         self.model_.compile(chosen, loss, weighted_metrics=metrics)
+
+    def _has_own_loss(self) -> bool:
+        """Whether the loss is one of scikit-learn's."""
+        return isinstance(self.loss, str) and self.loss in self._own
+
+    def _check_loss(self, targets: Float32, weights: NDArray[np.float64] | None) -> None:
+        """Raise ValueError for what another loss than scikit-learn's does not take."""
+        loss = self.model_.loss
+        if self._has_own_loss() or loss is None:
+            return
+        check_y(targets, len(targets), self.n_outputs_, loss)
+        if weights is not None and isinstance(loss, Custom):
+            raise ValueError(
+                "sample_weight and class_weight cannot be used with a loss of one's own, which gets the whole batch "
+                "and returns one number"
+            )
 
     def _train(
         self,
@@ -180,25 +245,28 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         model, loss = self.model_, self.model_.loss
         assert loss is not None
         scale = scale_of(loss, self.loss, self.n_outputs_)
-        validation, score = None, None
-        if self.early_stopping:
+        validation, score, best = None, None, None
+        if self._validates():
+            if self.best_validation_score_ != -np.inf:
+                best = model.get_weights()
             X, targets, weights, kept = self._split(X, targets, weights, generator)
             validation = Feed(_rows(kept[0]), kept[1], _constant_weights(kept[2], len(kept[1]), scale), _worth(kept[2]))
 
             def score() -> float:
                 return self._score_of(model(kept[0]), kept[1], kept[2])
 
-        full = isinstance(model.optimizer, LBFGS)
-        given = len(targets)
+        full, given = isinstance(model.optimizer, LBFGS), len(targets)
         batch = given if full else self._batch(given)
-        if given == batch <= AUTO_BATCH and not incremental:
+        # a loss of one's own takes no weights
+        if given == batch <= AUTO_BATCH and not (incremental or isinstance(loss, Custom)):
             X, targets, weights = as_a_set(X, targets, weights)
         rows = len(targets)
         row_weights = _constant_weights(weights, rows, scale)
         if full:
             check_deterministic(model.layers)
             X = X if is_sparse(X) else floats(X)
-        order = Order(generator if self.shuffle and batch < given else None, row_weights, weights, batch, scale)
+        drawn = generator if self.shuffle and not full else None
+        order = Order(drawn, given, row_weights, weights, batch, scale)
         constants = constant_of_poisson(targets) if self.loss == "poisson" else None
 
         def reported(logs: Logs, prefix: str) -> float:
@@ -209,30 +277,37 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
             name = f"{prefix}mse"
             return value - 0.5 * (self.n_outputs_ - 1) * logs[name] if name in logs else value
 
-        iterations = Iterations(self, reported, score, given, single=incremental)
+        iterations = Iterations(self, reported, score, best, given, single=incremental)
         called = Callbacks([*_listed(self.callbacks), iterations])
         self.n_iter_ = 0
         feed = Feed(_rows(X), targets, row_weights, _worth(weights))
         data = TrainingData(feed, None, min(batch, rows), -(-rows // batch))
         try:
             with limited(_threads(self.n_jobs)):
-                self.history_: History = model._run(
+                model._run(
                     data, validation, called, display.progress(0), shuffle=order,
                     validation_batch=AUTO_BATCH, validation_freq=1, first=0, last=self.max_iter, verbose=0,
                 )  # fmt: skip
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=5)
         except TrainingDivergedError as error:
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be "
-                f"preprocessed; or try a smaller learning_rate_init. ({error})"
-            ) from error
+            if iterations.best_weights is None:
+                raise ValueError(
+                    "Solver produced non-finite parameter weights. The input data may contain large values and need to "
+                    f"be preprocessed; or try a smaller learning_rate_init. ({error})"
+                ) from error
+            iterations.diverged()
+            warnings.warn(f"{error} The best weights are kept.", ConvergenceWarning, stacklevel=5)
         else:
-            if not (iterations.finished or self.n_iter_ < self.max_iter):
-                warnings.warn(
-                    f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
-                    ConvergenceWarning, stacklevel=4,
-                )  # fmt: skip
+            ending = ""
+            if isinstance(model.optimizer, LBFGS) and "maxfun" in model.optimizer.status:
+                ending = model.optimizer.status
+            elif not (iterations.finished or self.n_iter_ < self.max_iter):
+                ending = f"Maximum iterations ({self.max_iter}) reached"
+            if ending:
+                text = f"{ending} and the optimization hasn't converged yet."
+                warnings.warn(text, ConvergenceWarning, stacklevel=5)
+        self.history_: History = called.history
         if iterations.best_weights is not None:
             model.set_weights(iterations.best_weights)
 
@@ -240,7 +315,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         self, X: Any, targets: Float32, weights: NDArray[np.float64] | None, generator: np.random.RandomState
     ) -> tuple[Any, Float32, NDArray[np.float64] | None, tuple[Any, Float32, NDArray[np.float64] | None]]:
         """Take a share of the rows out for validation, the same ones as scikit-learn."""
-        stratify = targets if self._classifies and self.n_outputs_ == 1 else None
+        stratify = targets.astype(bool) if self._classifies and self.n_outputs_ == 1 else None
         train, kept = train_test_split(
             np.arange(len(targets)), random_state=generator, test_size=self.validation_fraction, stratify=stratify
         )
@@ -258,7 +333,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         if self.batch_size > rows:
             warnings.warn(
                 f"batch_size={self.batch_size} is more than the {rows} rows to train on, which make one batch",
-                stacklevel=5,
+                stacklevel=6,
             )
         return min(int(self.batch_size), rows)
 
@@ -267,7 +342,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         try:
             model = self.model_
         except AttributeError:
-            check_is_fitted(self)
+            check_is_fitted(self, "model_")
             raise
         plain = (
             type(X) is np.ndarray and X.ndim == 2 and len(X) and X.dtype.kind == "f"
@@ -281,33 +356,29 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         return model(X)
 
     def _shown(self) -> Views:
-        """The weights as the user may write to them, as they are now."""
+        """The weights as the user may write to them."""
+        check_is_fitted(self, "model_")
         if self._views is None:
             self._views = Views(dense_layers(self.model_))
-        else:
-            self._views.push()
-            self._views.pull()
         return self._views
 
     @property
     def coefs_(self) -> list[Float32]:
         """The kernels (inputs, outputs) of each layer; what is written to them counts."""
-        return self._shown().coefs
+        return self._shown().refreshed().coefs
 
     @coefs_.setter
     def coefs_(self, arrays: Any) -> None:
-        self._shown().coefs[:] = [np.array(array, np.float32) for array in arrays]
-        self._shown()
+        self._shown().replace("coefs", arrays)
 
     @property
     def intercepts_(self) -> list[Float32]:
         """The biases (outputs,) of each layer; what is written to them counts."""
-        return self._shown().intercepts
+        return self._shown().refreshed().intercepts
 
     @intercepts_.setter
     def intercepts_(self, arrays: Any) -> None:
-        self._shown().intercepts[:] = [np.array(array, np.float32) for array in arrays]
-        self._shown()
+        self._shown().replace("intercepts", arrays)
 
     def __getstate__(self) -> dict[str, Any]:
         if getattr(self, "_views", None) is not None:
@@ -324,7 +395,13 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
 
 
 def _rows(X: Any) -> Rows:
-    return SparseRows(X) if is_sparse(X) else X
+    # the numbers are converted here, not in every batch
+    return SparseRows(X.astype(np.float32)) if is_sparse(X) else X
+
+
+def _check_weights(name: str, weights: NDArray[np.float64]) -> None:
+    if not (weights >= 0).all() or not weights.any():
+        raise ValueError(f"{name} must not be negative or NaN, nor zero for all rows")
 
 
 def _constant_weights(weights: NDArray[np.float64] | None, rows: int, scale: float) -> Float32:

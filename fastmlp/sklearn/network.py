@@ -59,6 +59,14 @@ def dense_layers(model: Sequential) -> list[Dense]:
     return [layer for layer in model.layers if isinstance(layer, Dense)]
 
 
+def copy_weights(source: Sequential, target: Sequential) -> None:
+    """Give a network the weights of another one, with layers of the same sizes where both have them."""
+    for kind in (Dense, BatchNormalization):
+        of_kind = [[layer for layer in model.layers if isinstance(layer, kind)] for model in (source, target)]
+        for old, new in zip(*of_kind, strict=False):
+            new.set_weights(old.get_weights())
+
+
 def draw_weights(model: Sequential, names: list[Any], generator: np.random.RandomState) -> None:
     """Draw initial weights as scikit-learn does: the same ones from the same state of a generator.
 

@@ -96,7 +96,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return Poisson() if self.loss == "poisson" else MeanSquaredError()
 
     def _score_of(self, outputs: Float32, targets: NDArray[Any], weights: NDArray[np.float64] | None) -> float:
-        return float(r2_score(targets, outputs, sample_weight=weights))
+        # squares of what diverges are too large for float32
+        return float(r2_score(targets, outputs.astype(np.float64), sample_weight=weights))
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the network.

@@ -38,6 +38,9 @@ class Order:
     ----------
     generator : RandomState, optional
         Shuffles the rows; without it they stay in their order.
+    given : int
+        How many rows scikit-learn would shuffle. Where they are one batch the generator draws an order for whoever
+        uses it next, and no row moves: the order means nothing.
     weights : float32 (n,) or (0,)
         What the engine reads; written before each epoch where there are sample weights.
     sample_weight : float64 (n,), optional
@@ -51,12 +54,13 @@ class Order:
     def __init__(
         self,
         generator: np.random.RandomState | None,
+        given: int,
         weights: NDArray[np.float32],
         sample_weight: NDArray[np.float64] | None,
         batch: int,
         scale: float,
     ) -> None:
-        self._generator, self._weights, self._given = generator, weights, sample_weight
+        self._generator, self._rows, self._weights, self._given = generator, given, weights, sample_weight
         self._batch, self._scale = batch, scale
         self._order: NDArray[np.int64] | None = None
 
@@ -66,9 +70,10 @@ class Order:
             self._order = np.arange(rows)
         if self._generator is not None:
             # an order of the last order, of which there is one generator's state for each epoch
-            change = np.arange(rows)
+            change = np.arange(self._rows)
             self._generator.shuffle(change)
-            self._order = self._order[change]
+            if self._batch < self._rows:
+                self._order = self._order[change]
         if self._given is not None:
             starts = np.arange(0, rows, self._batch)
             counts = np.diff(starts, append=rows)
@@ -90,6 +95,8 @@ class Iterations(Callback):
         Turns the logs of rows (prefixed or not) into the loss that the estimator reports.
     score : callable, optional
         Gives the validation score; without it the training loss counts.
+    best_weights : list of ndarray, optional
+        Those that the best validation score so far is of.
     rows : int
         Rows of an epoch.
     single : bool
@@ -104,6 +111,7 @@ class Iterations(Callback):
         estimator: Any,
         reported: Callable[[Logs, str], float],
         score: Callable[[], float] | None,
+        best_weights: list[NDArray[np.float32]] | None,
         rows: int,
         *,
         single: bool,
@@ -111,7 +119,7 @@ class Iterations(Callback):
         super().__init__()
         self._estimator, self._reported, self._score = estimator, reported, score
         self._rows, self._single = rows, single
-        self.best_weights: list[NDArray[np.float32]] | None = None
+        self.best_weights = best_weights
         self.finished = False
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -140,6 +148,14 @@ class Iterations(Callback):
             self._go_on()
         if self._single or self.model.stop_training:
             self.model.stop_training = self.finished = True
+
+    def diverged(self) -> None:
+        """Record an epoch of which nothing but NaN came."""
+        estimator = self._estimator
+        estimator.n_iter_ += 1
+        estimator.loss_ = math.nan
+        for curve in (estimator.loss_curve_, estimator.validation_scores_, estimator.validation_loss_curve_):
+            curve.append(math.nan)
 
     def _improve(self, value: float, best: float, sign: float) -> float:
         """Count an epoch without improvement by more than tol; return the best value so far, whose sign is given."""
@@ -209,8 +225,3 @@ def scale_of(loss: Loss, name: object, outputs: int) -> float:
     if name == "poisson" or (name == "log_loss" and loss.name == "binary_crossentropy"):
         return float(outputs)
     return 1.0
-
-
-def is_infinite(number: object) -> bool:
-    """Say whether ``n_iter_no_change`` is infinite, which is the one number there that is no integer."""
-    return isinstance(number, float) and math.isinf(number)
