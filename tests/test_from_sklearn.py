@@ -79,3 +79,11 @@ def test_what_is_refused():
         fastmlp.from_sklearn(MLPRegressor())
     with pytest.raises(TypeError, match="got Pipeline; take it out"):
         fastmlp.from_sklearn(make_pipeline(MLPRegressor()))
+
+
+def test_an_estimator_of_fastmlp_has_its_model():
+    from fastmlp.sklearn import MLPRegressor as Ours
+
+    estimator = Ours(hidden_layer_sizes=(2,), solver="lbfgs", tol=1).fit([[0.0], [1.0]], [0.0, 1.0])
+    with pytest.raises(TypeError, match=r"has its model already: estimator\.model_"):
+        fastmlp.from_sklearn(estimator)

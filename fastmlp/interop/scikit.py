@@ -47,6 +47,8 @@ def from_sklearn(estimator: Any) -> "Sequential":
 
     from ..model import Sequential
 
+    if isinstance(getattr(estimator, "model_", None), Sequential):
+        raise TypeError("estimator is one of fastmlp.sklearn, which has its model already: estimator.model_")
     if not isinstance(estimator, (MLPClassifier, MLPRegressor)):
         raise TypeError(
             f"estimator must be an MLPClassifier or MLPRegressor, got {type(estimator).__name__}; "
