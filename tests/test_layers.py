@@ -208,6 +208,27 @@ def test_normalization_with_given_moments_and_constant_features():
     assert (Sequential([Input(shape=(2,)), constant]).predict(np.full((3, 2), 5.0)) == 0).all()
 
 
+@pytest.mark.parametrize(
+    ("layer", "at"),
+    [
+        (layers.BatchNormalization, 3),
+        (layers.Normalization, 1),
+        (lambda: layers.Residual([layers.BatchNormalization()]), 3),
+    ],
+)
+def test_a_variance_is_not_negative(layer, at):
+    model = Sequential([Input(shape=(2,)), layer(), Dense(1)], seed=0)
+    before = model.get_weights()
+    given = [weight + 1 for weight in before]
+    given[at] = given[at] * [1, -1]
+    for owner, weights in ((model, given), (model.layers[0], given[:-2])):
+        with pytest.raises(ValueError, match=r"a variance among the weights of layer .* must not be negative, got -2"):
+            owner.set_weights(weights)
+    assert all(np.array_equal(one, other) for one, other in zip(model.get_weights(), before, strict=True))
+    given[at] = given[at] * 0
+    model.set_weights(given)
+
+
 def test_normalization_refuses():
     with pytest.raises(ValueError, match="both, or neither"):
         layers.Normalization(mean=1.0)
@@ -219,6 +240,10 @@ def test_normalization_refuses():
         layers.Normalization().adapt([[np.nan]])
     with pytest.raises(ValueError, match=r"\(rows, features\)"):
         layers.Normalization().adapt([1.0, 2.0])
+    with pytest.raises(
+        ValueError, match=r"data must have variances that are finite in float32, got 1e\+60 of feature 1"
+    ):
+        layers.Normalization().adapt([[1.0, 1e30], [-1.0, -1e30]])
     with pytest.raises(ValueError, match=r"must be a number or have the shape \(3,\)"):
         Sequential([Input(shape=(3,)), layers.Normalization([1, 2], 1.0)])
 

@@ -1,7 +1,7 @@
 """What all layers share: a name, weights, and how they become stages of a plan."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -216,7 +216,11 @@ class Layer(Configured):
             raise ValueError(f"weights of layer {self.name!r} must have the shapes {shapes}, got {got}")
         for array in given:
             check_finite(f"weights of layer {self.name!r}", array, "set finite numbers")
+        self._check_values(given)
         return [np.array(array, np.float32) for array in given]
+
+    def _check_values(self, weights: Sequence[NDArray[Any]]) -> None:
+        """Raise ValueError if weights of the right shapes have values that cannot be."""
 
     def count_params(self) -> int:
         """Return the number of weights.
