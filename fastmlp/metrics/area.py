@@ -45,6 +45,7 @@ class AUC(Metric):
     from_logits: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         count = self.num_thresholds
         if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 2:
             raise ValueError(f"num_thresholds must be an integer of at least 2, got {count!r}")
