@@ -434,12 +434,15 @@ class Session:
         self._run_steps(*arguments, False)
         if not self._called:
             self._run_steps, self._called = machine_code(run_steps), True
+        if self.plan.custom:
+            self.plan.raise_error(finite=bool(not self._sums[t.DIVERGED] and np.isfinite(self._sums[t.LOSS_SUM])))
         if self._callback is not None:
             failed, self._job[t.LOSS_FAILED] = bool(self._job[t.LOSS_FAILED]), 0
             self._callback.raise_error()
             if failed:
                 raise RuntimeError(
-                    "the loss has raised an exception, which was printed, or its gradient has not y_pred's shape"
+                    f"the loss {self._callback.name} has raised an exception, which was printed, or its gradient has "
+                    "not y_pred's shape"
                 )
 
     def sums(self) -> t.Float64:

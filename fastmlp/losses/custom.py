@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from ..errors import check_flag
-from ..kernels.callback import Callback, loss_callback
+from ..kernels.callback import Callback, loss_callback, value_and_gradient
 from ..rows import paired_rows
 from .base import Loss
 from .kinds import CUSTOM
@@ -42,9 +42,10 @@ class Custom(Loss):
     kind = CUSTOM
     function: Callable[..., Any] | None = None
     sparse: bool = field(default=False, kw_only=True)  # type: ignore[misc]
-    name: ClassVar[str] = "custom"
+    name = "custom"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_flag("sparse", self.sparse)
         if not callable(self.function):
             raise TypeError(f"function must be a function of (y_true, y_pred), got {self.function!r}")
@@ -58,4 +59,4 @@ class Custom(Loss):
         """Return the loss of arrays of targets and outputs; see :meth:`Loss.__call__`."""
         assert self.function is not None
         targets, outputs = paired_rows(y_true, y_pred, sparse=self.sparse)
-        return float(self.function(targets[:, 0] if self.sparse else targets, outputs)[0])
+        return value_and_gradient(self.function, targets[:, 0] if self.sparse else targets, outputs)[0]
