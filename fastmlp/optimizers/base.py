@@ -103,7 +103,7 @@ class Optimizer(Configured):
     use_ema : bool
         Whether to keep an exponential moving average of the trained weights,
         ``average = ema_momentum * average + (1 - ema_momentum) * w`` after each batch, and to put the averages in
-        the weights' place at the end of ``fit``.
+        the weights' place at the end of ``fit``, where those of a kernel with a constraint are made to fulfil it.
     ema_momentum : float
         From 0 to 1.
     ema_overwrite_frequency : int, optional
