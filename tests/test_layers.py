@@ -351,6 +351,36 @@ def test_frozen_layers_stay():
     assert (model.get_weights()[4] != after[4]).any()
 
 
+def test_a_frozen_model_stays():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 1, (40, K)), rng.normal(0, 1, (40, N))
+    model = Sequential([Input(shape=(K,)), Dense(8), layers.Residual([layers.BatchNormalization()]), Dense(N)], seed=0)
+    model.compile("adam", "mse")
+    assert model.trainable
+    for trainable in (False, True):
+        model.trainable = trainable
+        assert model.trainable == trainable
+        before = model.get_weights()
+        model.fit(x, y, verbose=0)
+        same = [np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True)]
+        assert all(same) if not trainable else not any(same)
+    with pytest.raises(TypeError, match="trainable must be True or False"):
+        model.trainable = "no"
+
+
+def test_settings_of_a_built_layer_cannot_change():
+    model = Sequential(
+        [Input(shape=(K,)), Dense(8), layers.Dropout(0.5), layers.BatchNormalization(), Dense(N)], seed=0
+    )
+    dense, dropout, batch, _ = model.layers
+    for layer, name, value in ((dense, "activation", "tanh"), (dropout, "rate", 0.1), (batch, "momentum", 0.5)):
+        with pytest.raises(AttributeError, match=f"{name} of layer '{layer.name}' cannot change once it is built"):
+            setattr(layer, name, value)
+    dense.mine = 3
+    not_built = layers.Dropout(0.5)
+    not_built.rate = 0.1
+
+
 def test_a_frozen_layer_above_a_trained_one_passes_gradients():
     model, twin = pair("residual", optimizers.SGD(0.05))
     model.layers[3].trainable = twin[4].trainable = False

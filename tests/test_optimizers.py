@@ -14,12 +14,12 @@ ARGUMENTS = {
     "Nadam": ("learning_rate", "beta_1", "beta_2", "epsilon"),
     "Lion": ("learning_rate", "beta_1", "beta_2"),
     # Keras has none; these are SciPy's options
-    "LBFGS": ("maxcor", "ftol", "gtol", "maxls"),
+    "LBFGS": ("maxcor", "ftol", "gtol", "maxls", "maxfun"),
 }
 VALUES = {
     "learning_rate": 0.5, "momentum": 0.25, "nesterov": True, "beta_1": 0.1, "beta_2": 0.2, "epsilon": 0.3,
     "amsgrad": True, "weight_decay": 0.75, "rho": 0.4, "centered": True,
-    "initial_accumulator_value": 0.6, "maxcor": 3, "ftol": 0.5, "gtol": 0.25, "maxls": 7,
+    "initial_accumulator_value": 0.6, "maxcor": 3, "ftol": 0.5, "gtol": 0.25, "maxls": 7, "maxfun": 9,
 }  # fmt: skip
 
 
@@ -53,3 +53,13 @@ def test_names_are_found_in_any_case():
     assert optimizers.get("AdamW") == optimizers.AdamW()
     with pytest.raises(ValueError, match="did you mean 'adam'"):
         optimizers.get("adm")
+
+
+@pytest.mark.parametrize("kind", sorted(optimizers.TABLE))
+def test_settings_that_are_none_cannot_be_set(kind):
+    optimizer = optimizers.TABLE[kind]()
+    if isinstance(optimizer, optimizers.Optimizer):
+        with pytest.raises(AttributeError, match="has no setting 'lr'; there are learning_rate, weight_decay"):
+            optimizer.lr = 0.1
+        optimizer.learning_rate = 0.1
+        assert optimizer.learning_rate == 0.1

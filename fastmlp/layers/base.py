@@ -1,5 +1,6 @@
 """What all layers share: a name, weights, and how they become stages of a plan."""
 
+import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -85,6 +86,12 @@ class Layer(Configured):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # a model is compiled once from what its layers say, and files are written from what they say then
+        if vars(self).get("built") and name != "name" and name in inspect.signature(type(self)).parameters:
+            raise AttributeError(f"{name} of layer {self.name!r} cannot change once it is built; make a new layer")
+        super().__setattr__(name, value)
 
     @property
     def inner(self) -> "list[Layer]":

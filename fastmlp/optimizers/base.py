@@ -1,6 +1,6 @@
 """What all optimizers have: their common settings, and the rows of numbers that compiled steps read."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, overload
 
 import numpy as np
@@ -134,6 +134,13 @@ class Optimizer(Configured):
 
     def __post_init__(self) -> None:
         self.check()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # a slip such as optimizer.lr would otherwise change nothing, and nobody would know
+        if not hasattr(type(self), name):
+            settings = ", ".join(field.name for field in fields(self) if field.init)
+            raise AttributeError(f"{type(self).__name__} has no setting {name!r}; there are {settings}")
+        super().__setattr__(name, value)
 
     def check(self) -> None:
         """Raise ValueError or TypeError for a setting out of its range; run again before each fit."""
