@@ -19,7 +19,7 @@ ARGUMENTS = {
 VALUES = {
     "learning_rate": 0.5, "momentum": 0.25, "nesterov": True, "beta_1": 0.1, "beta_2": 0.2, "epsilon": 0.3,
     "amsgrad": True, "weight_decay": 0.75, "rho": 0.4, "centered": True,
-    "initial_accumulator_value": 0.6, "maxcor": 3, "ftol": 0.5, "gtol": 0.25, "maxls": 7, "maxfun": 9,
+    "initial_accumulator_value": 0.6, "maxcor": 3, "ftol": 0.5, "gtol": 0.25, "maxls": 7, "maxfun": 99,
 }  # fmt: skip
 
 
