@@ -565,6 +565,10 @@ class Custom(Activation):
     name : str
         What it is called.
 
+    Notes
+    -----
+    Numba prints what a function raises, and forgets it; here a RuntimeError follows that names the function.
+
     Examples
     --------
     >>> square = Custom(lambda z: z * z, lambda z, a: 2 * z, name="square")

@@ -16,7 +16,8 @@ class Custom(Loss):
     """Any function ``(y_true, y_pred) -> (value, d_value / d_y_pred)`` over arrays; ``compile`` takes it as it is, too.
 
     A function that Numba has jitted stays in the compiled loop. A Python function is called once a batch, with the GIL,
-    by one thread; what it raises ends the training.
+    by one thread; what it raises ends the training. Numba prints what a jitted function raises, and forgets it; a
+    RuntimeError follows that names the function.
 
     Parameters
     ----------
