@@ -161,9 +161,9 @@ class Optimizer(Configured):
         if len(given) > 1:
             raise ValueError(f"only one of clipvalue, clipnorm and global_clipnorm can be set, got {given}")
         for name in given:
+            check_number(name, clips[name], 0, LARGEST)
             if clips[name] == 0:
                 raise ValueError(f"{name} must be greater than 0, got {clips[name]!r}; None switches it off")
-            check_number(name, clips[name], 0, LARGEST)
         check_flag("use_ema", self.use_ema)
         check_number("ema_momentum", self.ema_momentum, 0, 1)
         check_steps("ema_overwrite_frequency", self.ema_overwrite_frequency, 1)
