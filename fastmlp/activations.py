@@ -335,15 +335,21 @@ def elementwise(
 @kernel
 def custom(
     address: int, z: Buffer, slopes: Buffer, first: int, stride: int, rows: int, columns: int, training: bool
-) -> None:
-    """:func:`elementwise` by the function at ``address``, for :class:`Custom`, and without padding columns.
+) -> bool:
+    """:func:`elementwise` by the function at ``address``, for :class:`Custom`; padding columns have the slope 0.
 
-    A row in which the function raises becomes NaN.
+    Where the function raises, that row and all later ones become NaN. Return whether it has not raised.
     """
+    done = True
     for row in range(rows):
         start = first + row * stride
-        if call_activation(address, z, slopes, start, columns, training) != DONE:
+        # NaN of a training that diverged would stay there
+        slopes[start + columns : start + stride] = 0
+        # once it has raised, it is not asked again, for each time is printed
+        done = done and call_activation(address, z, slopes, start, columns, training) == DONE
+        if not done:
             z[start : start + columns] = np.float32(np.nan)
+    return done
 
 
 @shape_function
@@ -559,6 +565,10 @@ class Custom(Activation):
     name : str
         What it is called.
 
+    Notes
+    -----
+    Numba prints what a function raises, and forgets it; here a RuntimeError follows that names the function.
+
     Examples
     --------
     >>> square = Custom(lambda z: z * z, lambda z, a: 2 * z, name="square")
@@ -601,11 +611,16 @@ class Custom(Activation):
         assert self.slope is not None
         return activation_callback(self.value, self.slope)
 
+    def error(self) -> RuntimeError:
+        """Build the error for a function that has raised, which Numba prints and forgets."""
+        return RuntimeError(f"the activation {self.callback.name} has raised an exception, which was printed")
+
     def __call__(self, z: Any) -> NDArray[np.float32]:
         """Apply the function to an array; see :meth:`Activation.__call__`."""
         values: NDArray[np.float32] = np.array(z, np.float32, ndmin=1, order="C")
         flat = values.reshape(-1)
-        custom(self.callback.address, flat, flat, 0, flat.size, 1, flat.size, False)
+        if not custom(self.callback.address, flat, flat, 0, flat.size, 1, flat.size, False):
+            raise self.error()
         return values.reshape(np.shape(z))
 
 

@@ -123,7 +123,9 @@ class Sequential(Stack, Inspection, Saving):
         self._compilation = object()
 
     def _compiled(self) -> tuple[optimizers.Optimizer | optimizers.LBFGS, losses.Loss]:
-        if self.optimizer is None or self.loss is None:
+        if not isinstance(self.loss, losses.Loss) or not isinstance(
+            self.optimizer, (optimizers.Optimizer, optimizers.LBFGS)
+        ):
             raise NotCompiledError("the model must be compiled first: model.compile(optimizer='adam', loss=...)")
         return self.optimizer, self.loss
 

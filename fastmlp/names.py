@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from .errors import unknown_name
+from .errors import check_text, unknown_name
 
 T = TypeVar("T")
 
@@ -58,3 +58,10 @@ def find(
     if name not in table:
         raise unknown_name(kind, identifier, [*table, *names])
     return table[name]()
+
+
+def own_name(instance: Any) -> None:
+    """Check the name that an instance of a frozen dataclass was given; without one it has that of its class."""
+    if instance.name is None:
+        object.__setattr__(instance, "name", type(instance).name)
+    check_text("name", instance.name)

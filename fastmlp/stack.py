@@ -83,6 +83,16 @@ class Stack:
         """Whether the weights exist."""
         return self._plan is not None
 
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes any of the layers; setting it sets all of them."""
+        return any(self._trainable())
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self._layers:
+            layer.trainable = value
+
     def add(self, layer: Input | Layer) -> None:
         """Put a layer on top of the stack.
 

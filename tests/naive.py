@@ -373,6 +373,11 @@ LOSSES = {
 
 
 # Reduction "sum_over_batch_size", keras/src/losses/loss.py: sum(w_i l_i) / B, not divided by sum(w_i).
+def settings(loss):
+    """The arguments of a loss' formula."""
+    return {argument: value for argument, value in vars(loss).items() if argument != "name"}
+
+
 def loss_value_and_gradient(name, y, out, *, weights=None, **parameters):
     out = np.asarray(out, dtype=np.float64)
     if name != "sparse_categorical_crossentropy":

@@ -109,6 +109,18 @@ def test_weights_become_averages_at_the_end_of_fit_alone():
     assert not same_bits(averaged.get_weights(), plain.get_weights())
 
 
+@pytest.mark.parametrize("units", [3, 21])
+@pytest.mark.parametrize("constraint", ["non_neg", "max_norm", "unit_norm"])
+def test_averages_fulfil_constraints(constraint, units):
+    x, y = problem(20, units=units)
+    model = network(optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9), (4, units), kernel_constraint=constraint)
+    model.fit(x, y, batch_size=4, epochs=2, verbose=0)
+    kernel = model.get_weights()[0]
+    norms = np.linalg.norm(kernel, axis=0)
+    fulfilled = {"non_neg": kernel >= 0, "max_norm": norms <= 2.000001, "unit_norm": abs(norms - 1) < 1e-6}
+    assert fulfilled[constraint].all()
+
+
 def test_a_weight_by_hand():
     # the gradient is -1, so the weight is 0.5, 1.0, 1.5; its averages are 0.5, 0.75 * 0.5 + 0.25 * 1.0...
     model = Sequential([Input(shape=(1,)), Dense(1, use_bias=False, kernel_initializer="zeros")], seed=0)

@@ -392,6 +392,11 @@ def test_before_compile():
     for method in (model.fit, model.evaluate):
         with pytest.raises(NotCompiledError, match="compile"):
             method(X, Y)
+    for argument in ("optimizer", "loss"):
+        model.compile("sgd", "mse")
+        setattr(model, argument, "sgd")
+        with pytest.raises(NotCompiledError, match="compile"):
+            model.fit(X, Y)
 
 
 @pytest.mark.parametrize("method", ["get_weights", "count_params", "set_weights"])

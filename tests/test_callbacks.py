@@ -91,6 +91,15 @@ def test_the_scheduler_acts_from_the_epoch_it_begins():
     assert not same(script.weights[1], before)
 
 
+def test_the_scheduler_takes_functions_of_the_epoch_alone():
+    for schedule in (lambda epoch: 0.1 / (1 + epoch), optimizers.schedules.InverseTimeDecay(0.1, 1, 1.0)):
+        _, _, history = run([0, 0], callbacks.LearningRateScheduler(schedule))
+        assert history.history["learning_rate"] == pytest.approx([0.1, 0.05])
+    # not every function of C says what it takes
+    _, _, history = run([0, 0], callbacks.LearningRateScheduler(max))
+    assert history.history["learning_rate"][1] == 1.0
+
+
 def test_order_of_the_hooks_and_params():
     seen = []
     names = ("train_begin", "train_end", "epoch_begin", "epoch_end", "train_batch_begin", "train_batch_end",

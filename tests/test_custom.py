@@ -122,17 +122,26 @@ def test_what_a_loss_raises_ends_the_training_and_the_model_lives_on():
 @pytest.mark.parametrize(
     ("own", "error", "message"),
     [
-        (lambda t, p: 3.0, TypeError, r"must return \(value, d_value / d_y_pred\), got float"),
-        (lambda t, p: (3.0, p[:1]), ValueError, "must have y_pred's shape"),
-        (lambda t, p: ("x", p), ValueError, "could not convert"),
+        (lambda t, p: 3.0, TypeError, "got 3.0 of type float"),
+        (lambda t, p: (3.0, p[:1]), ValueError, r"a gradient of y_pred's shape \(\d+, 3\), got \(1, 3\)"),
+        (lambda t, p: ("x", p), TypeError, "a number as value, got 'x' of type str"),
+        (lambda t, p: (None, p), TypeError, "a number as value, got None"),
+        (lambda t, p: (p.mean(axis=1), p), TypeError, r"a number as value, got array\(.*of type ndarray"),
+        (lambda t, p: (3.0, p * 1j), TypeError, "real numbers as gradient, got .*complex64"),
+        (lambda t, p: (3.0, None), TypeError, "real numbers as gradient, got None"),
+        (lambda t, p: (3.0, [[0, 0], [0]]), ValueError, "an array as gradient: "),
     ],
 )
 def test_a_loss_that_returns_something_else(own, error, message):
     x, y = data()
     model = Sequential([Input(shape=(5,)), Dense(3)], seed=0)
+    own.__name__ = "own"
     model.compile("sgd", own)
+    message = rf"the loss 'own' must return \(value, d_value / d_y_pred\).*{message}"
     with pytest.raises(error, match=message):
         model.fit(x, y, verbose=0)
+    with pytest.raises(error, match=message):
+        losses.Custom(own)(y, y)
 
 
 def test_refused_settings():
@@ -237,6 +246,25 @@ def test_an_activation_that_divides_by_z_sees_no_padding(width, jit):
     np.testing.assert_allclose(model.predict(x), np.sin(z) / z @ v + c, rtol=1e-4, atol=1e-5)
 
 
+def test_a_training_that_diverged_leaves_nothing_behind():
+    x, y = data()
+    after, fresh = (
+        Sequential(
+            [Input(shape=(5,)), Dense(7, activations.Custom(lambda z: z * z, lambda z, a: 2 * z)), Dense(3)], seed=0
+        )
+        for _ in "ab"
+    )
+    after.compile(fastmlp.optimizers.SGD(1e30), "mse")
+    with pytest.raises(fastmlp.errors.TrainingDivergedError):
+        after.fit(x, y, verbose=0, epochs=3)
+    after.set_weights(fresh.get_weights())
+    losses = []
+    for model in (after, fresh):
+        model.compile(fastmlp.optimizers.SGD(0.01), "mse")
+        losses.append(model.fit(x, y, shuffle=False, verbose=0).history["loss"])
+    assert losses[0] == losses[1]
+
+
 @pytest.mark.skipif(JIT_DISABLED, reason="plain functions raise by themselves")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_jitted_functions_that_raise_are_seen():
@@ -248,7 +276,19 @@ def test_jitted_functions_that_raise_are_seen():
 
     x, y = data()
     model = Sequential([Input(shape=(5,)), Dense(7, activations.Custom(value, lambda z, a: 1.0)), Dense(3)], seed=0)
-    assert np.isnan(model.predict(x)).any(axis=1).sum() > 100
+    model.compile("sgd", "mse")
+    for act in (
+        lambda: model.predict(x), lambda: model.predict(x[:1].repeat(9000, axis=0)), lambda: model.fit(x, y, verbose=0),
+        lambda: model.evaluate(x, y), lambda: model.gradients(x, y),
+    ):  # fmt: skip
+        with pytest.raises(RuntimeError, match="the activation 'value' has raised an exception, which was printed"):
+            act()
+    with pytest.raises(RuntimeError, match="the activation 'value' has raised"):
+        activations.Custom(value, lambda z, a: 1.0)([-1.0, 1.0])
+    weights = model.get_weights()
+    model.set_weights([weights[0] * 0, weights[1] - 1, *weights[2:]])
+    assert np.isfinite(model.predict(x)).all()
+    model.fit(x, y, verbose=0)
 
     @numba.njit
     def raising(y_true, y_pred):
@@ -264,7 +304,9 @@ def test_jitted_functions_that_raise_are_seen():
         model = Sequential([Input(shape=(5,)), Dense(3)], seed=0)
         model.compile("sgd", loss)
         for act in (lambda model=model: model.fit(x, y, verbose=0), lambda model=model: model.evaluate(x, y)):
-            with pytest.raises(RuntimeError, match="raised an exception, which was printed, or its gradient"):
+            with pytest.raises(
+                RuntimeError, match=r"the loss .* has raised an exception, which was printed, or its gradient"
+            ):
                 act()
 
 

@@ -87,7 +87,7 @@ def check_gradients(twin, sizes, functions, loss, weighted=False, rows=7):
     y = targets_for(loss, rng, rows, sizes[-1]).astype(np.float32)
     weights = rng.uniform(0, 2, rows).astype(np.float32) if weighted else None
     before = model.get_weights()
-    value, pairs = naive.gradients(twin(model), x, y, loss.name, weights=weights, **vars(loss))
+    value, pairs = naive.gradients(twin(model), x, y, loss.name, weights=weights, **naive.settings(loss))
     history = model.fit(x, y, batch_size=rows, verbose=0, shuffle=False, sample_weight=weights)
     np.testing.assert_allclose(history.history["loss"], [value], rtol=1e-5, atol=1e-6)
     for old, new, expected in zip(before, model.get_weights(), naive.flatten(pairs), strict=True):

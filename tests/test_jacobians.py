@@ -74,7 +74,7 @@ def test_every_derivative(function, loss, weighted):
 
     def value(at):
         a = naive.ACTIVATIONS[function.name](at, **vars(function))
-        return naive.loss_value_and_gradient(loss.name, y.astype(float), a, weights=weights, **vars(loss))[1]
+        return naive.loss_value_and_gradient(loss.name, y.astype(float), a, weights=weights, **naive.settings(loss))[1]
 
     exact = np.empty(z.shape)
     for index in np.ndindex(z.shape):

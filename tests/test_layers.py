@@ -210,6 +210,27 @@ def test_normalization_with_given_moments_and_constant_features():
     assert (Sequential([Input(shape=(2,)), constant]).predict(np.full((3, 2), 5.0)) == 0).all()
 
 
+@pytest.mark.parametrize(
+    ("layer", "at"),
+    [
+        (layers.BatchNormalization, 3),
+        (layers.Normalization, 1),
+        (lambda: layers.Residual([layers.BatchNormalization()]), 3),
+    ],
+)
+def test_a_variance_is_not_negative(layer, at):
+    model = Sequential([Input(shape=(2,)), layer(), Dense(1)], seed=0)
+    before = model.get_weights()
+    given = [weight + 1 for weight in before]
+    given[at] = given[at] * [1, -1]
+    for owner, weights in ((model, given), (model.layers[0], given[:-2])):
+        with pytest.raises(ValueError, match=r"a variance among the weights of layer .* must not be negative, got -2"):
+            owner.set_weights(weights)
+    assert all(np.array_equal(one, other) for one, other in zip(model.get_weights(), before, strict=True))
+    given[at] = given[at] * 0
+    model.set_weights(given)
+
+
 def test_normalization_refuses():
     with pytest.raises(ValueError, match="both, or neither"):
         layers.Normalization(mean=1.0)
@@ -221,6 +242,10 @@ def test_normalization_refuses():
         layers.Normalization().adapt([[np.nan]])
     with pytest.raises(ValueError, match=r"\(rows, features\)"):
         layers.Normalization().adapt([1.0, 2.0])
+    with pytest.raises(
+        ValueError, match=r"data must have variances that are finite in float32, got 1e\+60 of feature 1"
+    ):
+        layers.Normalization().adapt([[1.0, 1e30], [-1.0, -1e30]])
     with pytest.raises(ValueError, match=r"must be a number or have the shape \(3,\)"):
         Sequential([Input(shape=(3,)), layers.Normalization([1, 2], 1.0)])
 
@@ -326,6 +351,36 @@ def test_frozen_layers_stay():
     model.layers[1].trainable = True
     model.fit(x, y, verbose=0)
     assert (model.get_weights()[4] != after[4]).any()
+
+
+def test_a_frozen_model_stays():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 1, (40, K)), rng.normal(0, 1, (40, N))
+    model = Sequential([Input(shape=(K,)), Dense(8), layers.Residual([layers.BatchNormalization()]), Dense(N)], seed=0)
+    model.compile("adam", "mse")
+    assert model.trainable
+    for trainable in (False, True):
+        model.trainable = trainable
+        assert model.trainable == trainable
+        before = model.get_weights()
+        model.fit(x, y, verbose=0)
+        same = [np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True)]
+        assert all(same) if not trainable else not any(same)
+    with pytest.raises(TypeError, match="trainable must be True or False"):
+        model.trainable = "no"
+
+
+def test_settings_of_a_built_layer_cannot_change():
+    model = Sequential(
+        [Input(shape=(K,)), Dense(8), layers.Dropout(0.5), layers.BatchNormalization(), Dense(N)], seed=0
+    )
+    dense, dropout, batch, _ = model.layers
+    for layer, name, value in ((dense, "activation", "tanh"), (dropout, "rate", 0.1), (batch, "momentum", 0.5)):
+        with pytest.raises(AttributeError, match=f"{name} of layer '{layer.name}' cannot change once it is built"):
+            setattr(layer, name, value)
+    dense.mine = 3
+    not_built = layers.Dropout(0.5)
+    not_built.rate = 0.1
 
 
 def test_a_frozen_layer_above_a_trained_one_passes_gradients():

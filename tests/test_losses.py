@@ -45,7 +45,7 @@ def value_and_gradient(loss, y, out, *, logits=False):
 def test_focal_losses_are_exact_from_any_logits(loss, size):
     z = np.array([[1, -1, 0.5], [-1, 1, 1], [0, 0, 0], [1, 1, -1]], np.float32) * np.float32(size)
     y = np.array([[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1.0]])
-    per_sample, _, gradient = naive.loss_value_and_gradient(loss.name, y, z.astype(float), **vars(loss))
+    per_sample, _, gradient = naive.loss_value_and_gradient(loss.name, y, z.astype(float), **naive.settings(loss))
     value, found = value_and_gradient(loss, y, z)
     assert value == pytest.approx(per_sample.sum(), rel=2e-5, abs=1e-37)
     # exp(gamma log(m)) loses digits in proportion to the exponent

@@ -36,6 +36,28 @@ def test_r2_is_scikit_learns_also_for_constant_columns():
     assert metrics.R2Score()(y, p) == pytest.approx(reference.r2_score(y, p), rel=1e-5)
 
 
+@pytest.mark.parametrize("weights", [None, GENERATOR.uniform(0.5, 2, 30)])
+def test_r2_by_columns_by_variance_and_adjusted(weights):
+    y = GENERATOR.normal(size=(30, 4)) * [1, 0, 10, 0.1]
+    p = (y + GENERATOR.normal(size=y.shape)).astype(np.float32)
+    names = {None: "raw_values", "uniform_average": "uniform_average", "variance_weighted_average": "variance_weighted"}
+    for aggregation, multioutput in names.items():
+        expected = reference.r2_score(y, p, sample_weight=weights, multioutput=multioutput)
+        assert metrics.R2Score(aggregation)(y, p, weights) == pytest.approx(expected, rel=1e-5)
+        if weights is None:
+            adjusted = 1 - (1 - expected) * 29 / 25
+            assert metrics.R2Score(aggregation, num_regressors=4)(y, p) == pytest.approx(adjusted, rel=1e-5)
+        # too many of them for so few rows
+        assert metrics.R2Score(aggregation, 60)(y, p, weights) == pytest.approx(expected, rel=1e-5)
+    assert (metrics.R2Score(None)(y, p, np.zeros(30)) == np.zeros(4)).all()
+    constant = np.ones((5, 2))
+    assert metrics.R2Score("variance_weighted_average")(constant, constant) == 1
+    with pytest.raises(ValueError, match="class_aggregation must be None, 'uniform_average'"):
+        metrics.R2Score("mean")
+    with pytest.raises(ValueError, match="num_regressors must be an integer from 0, got -1"):
+        metrics.R2Score(num_regressors=-1)
+
+
 @pytest.mark.parametrize("k", [1, 3, 7, 9])
 def test_top_k(k):
     expected = reference.top_k_accuracy_score(LABELS, OUTPUTS, k=min(k, 7), labels=range(7)) if k < 7 else 1.0
@@ -197,6 +219,8 @@ def test_confusion_matrix():
     for y, p, classes, words in (
         ([0, 1], [0], None, "as many"), ([0.5], [0], None, "whole class numbers"), ([0, 3], [0, 1], 3, "below"),
         ([], [], None, "class numbers"), ([[0, 1]], [0], None, "shape"),
+        ([0, 10**9], [0, 1], None, "y_true must hold class numbers below 8,192.*np.unique"),
+        ([0, 1], [0, 1e300], None, "y_pred must hold class numbers below"), ([0], [0], 10**6, "num_classes must be at"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             metrics.confusion_matrix(y, p, classes)
@@ -279,6 +303,24 @@ def test_keys_are_keras():
     assert metrics.keys(chosen, weighted) == [
         "precision", "precision_1", "precision_2", "weighted_precision", "recall", "weighted_precision_1",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", sorted(metrics.TABLE))
+def test_a_name_of_ones_own_is_the_key(kind):
+    metric = metrics.TABLE[kind](name="mine")
+    assert metrics.TABLE[kind]().name == metrics.TABLE[kind](name=None).name == kind
+    assert metrics.resolve(metric, sparse=metric.sparse, columns=3)[0] == "mine"
+    assert metrics.TABLE[kind].from_config(metric.get_config()) == metric != metrics.TABLE[kind]()
+    for name in ("", 3):
+        with pytest.raises(TypeError, match=f"name must be a text, got {name!r}"):
+            metrics.TABLE[kind](name=name)
+
+
+def test_names_of_ones_own_that_are_taken():
+    a, b, c = metrics.Precision(name="p"), metrics.Recall(name="p"), metrics.Recall(name="p_1")
+    loss = metrics.MeanSquaredError(name="loss")
+    chosen = [(metric.name, metric) for metric in (a, b, c, loss)]
+    assert metrics.keys(chosen, []) == ["p", "p_1", "p_1_1", "loss_1"]
 
 
 def test_one_metric_by_two_names():

@@ -514,7 +514,7 @@ def test_the_loss_of_evaluate_is_the_loss_of_the_predictions(loss, last):
     model = network(units=4, last=last)
     model.compile(loss=loss)
     out = model.predict(x).astype(np.float64)
-    expected = naive.loss_value_and_gradient(loss.name, y, out, **vars(loss))[1]
+    expected = naive.loss_value_and_gradient(loss.name, y, out, **naive.settings(loss))[1]
     assert model.evaluate(x, y, batch_size=7) == pytest.approx(expected, rel=2e-5)
     assert loss(y, out) == pytest.approx(expected, rel=2e-5)
 

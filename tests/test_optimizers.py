@@ -1,5 +1,6 @@
 """The configuration of optimizers; their steps are in test_training.py."""
 
+import numpy as np
 import pytest
 
 from fastmlp import optimizers
@@ -53,3 +54,19 @@ def test_names_are_found_in_any_case():
     assert optimizers.get("AdamW") == optimizers.AdamW()
     with pytest.raises(ValueError, match="did you mean 'adam'"):
         optimizers.get("adm")
+
+
+@pytest.mark.parametrize("kind", sorted(optimizers.TABLE))
+def test_settings_that_are_none_cannot_be_set(kind):
+    optimizer = optimizers.TABLE[kind]()
+    if isinstance(optimizer, optimizers.Optimizer):
+        with pytest.raises(AttributeError, match="has no setting 'lr'; there are learning_rate, weight_decay"):
+            optimizer.lr = 0.1
+        optimizer.learning_rate = 0.1
+        assert optimizer.learning_rate == 0.1
+
+
+@pytest.mark.parametrize("name", ["clipvalue", "clipnorm", "global_clipnorm"])
+def test_a_limit_is_one_number(name):
+    with pytest.raises((TypeError, ValueError), match=f"{name} must be"):
+        optimizers.SGD(**{name: np.ones(2)})

@@ -1,5 +1,6 @@
 """Callbacks that change the learning rate between epochs."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,20 +15,22 @@ class LearningRateScheduler(Callback):
     Parameters
     ----------
     schedule : callable
-        ``schedule(epoch, learning_rate)`` returns the new learning rate, from 0.
+        ``schedule(epoch, learning_rate)``, or ``schedule(epoch)``, returns the new learning rate, from 0.
     verbose : {0, 1}
         Whether to print a line an epoch.
     """
 
-    def __init__(self, schedule: Callable[[int, float], float], verbose: int = 0) -> None:
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         super().__init__()
         if not callable(schedule):
             raise TypeError(f"schedule must be a function of the epoch and the learning rate, got {schedule!r}")
         self.schedule, self.verbose = schedule, check_verbose(verbose)
+        self._takes_rate = _takes_two(schedule)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Ask the schedule."""
-        found = self.schedule(epoch, float(self.model.optimizer.learning_rate))
+        rate_before = (float(self.model.optimizer.learning_rate),) if self._takes_rate else ()
+        found = self.schedule(epoch, *rate_before)
         rate = finite_number(f"what schedule returns for epoch {epoch}", found, at_least=0)
         self.model.optimizer.learning_rate = rate
         if self.verbose:
@@ -37,6 +40,18 @@ class LearningRateScheduler(Callback):
         """Log the learning rate."""
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    """Say whether a function can be called with two arguments."""
+    try:
+        inspect.signature(function).bind(0, 0.0)
+    except TypeError:
+        return False
+    except ValueError:
+        # some functions of C do not say what they take
+        return True
+    return True
 
 
 class ReduceLROnPlateau(Callback):

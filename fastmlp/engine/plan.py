@@ -122,6 +122,8 @@ class Plan:
         dense = table[:, t.KIND] == t.DENSE
         self._extended = not dense.all() or bool(table[:, t.NOISE].any()) or self.constrained
         self._prepared = False
+        # whether there are activations of users
+        self.custom = any(isinstance(stage.activation, Custom) for stage in self.stages)
         noisy = table[table[:, t.NOISE] != 0, t.UNITS]
         self.word_room = -(-int(noisy.max(initial=0)) // WORD_ROOM_UNIT) * WORD_ROOM_UNIT
         products = (
@@ -162,6 +164,17 @@ class Plan:
             if isinstance(stage.activation, Custom):
                 row[t.CALLBACK] = stage.activation.callback.address
         self._prepared = True
+
+    def raise_error(self, *, finite: bool) -> None:
+        """Raise an error if a user's activation has raised one and the numbers made with it are not finite.
+
+        Otherwise it has done so for padding alone.
+        """
+        for row, stage in zip(self.network.stages, self.stages, strict=True):
+            if row[t.CALLBACK_FAILED]:
+                row[t.CALLBACK_FAILED] = 0
+                if not finite and isinstance(stage.activation, Custom):
+                    raise stage.activation.error()
 
     def places(self) -> dict[Weight, int]:
         """Return where each weight is in the table of variables."""

@@ -141,6 +141,8 @@ class Predictor:
         elif rows:
             with self._turns.reading() as network:
                 self._predict_blocks(network, x, out, watch)
+        if self._plan.custom:
+            self._plan.raise_error(finite=bool(np.isfinite(out).all()))
         return out
 
     def _predict_blocks(self, network: Network, x: Rows, out: Float32, watch: Callable[[int], None] | None) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..inputs import check_indices, surely_finite
 from ..kernels.callback import Callback
-from ..kernels.jit import JIT_DISABLED, machine_code
+from ..kernels.jit import JIT_DISABLED, SIMD_WIDTH, machine_code
 from ..kernels.random import shuffle
 from ..losses import Custom, Loss
 from ..losses.kinds import PARAMETERS
@@ -29,6 +29,7 @@ from .feed import NO_ORDER, Feed
 from .pace import Pace
 from .parameters import GROUP, penalties
 from .plan import Plan, aligned
+from .stages import constrain
 from .turns import Turns
 from .workspace import Cut, Room, cut_batch, make_workspace
 
@@ -205,10 +206,13 @@ class Session:
         averages = self._update.averages
         if averages.size and self.iterations:
             with self.turns.lock:
-                for row in self.plan.network.variables:
+                for index, row in enumerate(self.plan.network.variables):
                     offset, size = int(row[t.OFFSET]), int(row[t.SIZE])
                     if row[t.TRAINABLE]:
                         self.plan.network.parameters[offset : offset + size] = averages[offset : offset + size]
+                    if row[t.TRAINABLE] and row[t.CONSTRAINT]:
+                        # the average of what fulfils a constraint need not; Keras leaves it so
+                        constrain(self.plan.network, aligned(2 * SIMD_WIDTH), index, 0, 1)
 
     def minimization(self, optimizer: LBFGS) -> Minimization:
         """Return what the optimizer's iterations go on from; it is new with another optimizer."""
@@ -435,12 +439,15 @@ class Session:
         self._run_steps(*arguments, False)
         if not self._called:
             self._run_steps, self._called = machine_code(run_steps), True
+        if self.plan.custom:
+            self.plan.raise_error(finite=bool(not self._sums[t.DIVERGED] and np.isfinite(self._sums[t.LOSS_SUM])))
         if self._callback is not None:
             failed, self._job[t.LOSS_FAILED] = bool(self._job[t.LOSS_FAILED]), 0
             self._callback.raise_error()
             if failed:
                 raise RuntimeError(
-                    "the loss has raised an exception, which was printed, or its gradient has not y_pred's shape"
+                    f"the loss {self._callback.name} has raised an exception, which was printed, or its gradient has "
+                    "not y_pred's shape"
                 )
 
     def sums(self) -> t.Float64:

@@ -33,6 +33,7 @@ from .tables import (
     BATCH_FORWARD,
     BIAS,
     CALLBACK,
+    CALLBACK_FAILED,
     CAPACITY,
     COLUMNS,
     CONSTRAINT,
@@ -324,7 +325,8 @@ def run_activation(
     stage = network.stages[index]
     out = stage[OUT] * job[CAPACITY] + slab * stage[OUT_STRIDE]
     if stage[ACTIVATION] == CUSTOM:
-        custom(stage[CALLBACK], space.rows, space.slopes, out, stage[OUT_STRIDE], rows, stage[UNITS], training)
+        if not custom(stage[CALLBACK], space.rows, space.slopes, out, stage[OUT_STRIDE], rows, stage[UNITS], training):
+            stage[CALLBACK_FAILED] = 1
         return
     elementwise(
         stage[ACTIVATION], network.settings[index, ACTIVATION_PARAMETER], space.rows, out,

@@ -18,12 +18,13 @@ DENSE, COPY, AFFINE, STANDARD_COLUMNS, STANDARD_ROWS, JOIN = range(6)
 # slab of a tensor begins at LEFT * capacity. KERNEL and BIAS are offsets of two variables, whatever they are to the
 # stage; where there are a mean and a variance, they follow. A dense layer's kernel lies in panels of PANEL_ROWS rows
 # and PANEL_COLUMNS columns in all: those of w, or (NARROW) those of w^T. ACTIVATION_AT is the address of what runs an
-# activation that is not common, CALLBACK that of a user's function. BACK: something below is trained. STATISTICS: the
-# first column of the batch's statistics, or -1 for moving ones.
+# activation that is not common, CALLBACK that of a user's function; CALLBACK_FAILED is set when that has raised. BACK:
+# something below is trained. STATISTICS: the first column of the batch's statistics, or -1 for moving ones.
 (
     KIND, INPUTS, UNITS, COLUMNS, LEFT, LEFT_STRIDE, OUT, OUT_STRIDE, KERNEL, PANEL_ROWS, PANEL_COLUMNS, NARROW, BIAS,
-    ACTIVATION, ACTIVATION_AT, CALLBACK, BACK, SKIP, NOISE, NOISE_SEED, STATISTICS, STAGE_FIELDS,
-) = range(22)  # fmt: skip
+    ACTIVATION, ACTIVATION_AT, CALLBACK, CALLBACK_FAILED, BACK, SKIP, NOISE, NOISE_SEED, STATISTICS,
+    STAGE_FIELDS,
+) = range(23)  # fmt: skip
 
 # How a narrow layer goes forward: by dot products, or with a panel of w that is made of those of w^T.
 DOTS, PACKED = 1, 2

@@ -7,6 +7,7 @@ while it runs; what it raises is kept, and raised again when the compiled call h
 
 import ctypes
 import math
+import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,8 @@ JITTED_LOSS = types.float64(FLOATS, FLOATS, FLOATS, types.int64, types.int64, ty
 JITTED_ACTIVATION = types.int32(FLOATS, FLOATS, types.int64, types.boolean)
 INTEGER = ir.IntType(64)
 DONE = 1
+# kinds of dtypes
+REAL = "biuf"
 # what a gradient holds before a loss has written it
 UNWRITTEN = np.float32(-1.7014118e38)
 
@@ -37,13 +40,19 @@ _functions: list[Callable[..., Any]] = []
 class Callback:
     """The address of a C function, and what must live as long as it.
 
+    Parameters
+    ----------
+    name : str
+        What messages call the function.
+
     Attributes
     ----------
     error : BaseException or None
         What a Python function has raised.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.address = -1
         self.kept: Any = None
         self.error: BaseException | None = None
@@ -60,17 +69,35 @@ def is_jitted(function: object) -> bool:
     return isinstance(function, Dispatcher)
 
 
-def _plain_loss(function: Callable[..., Any], y_true: Float32, y_pred: Float32, gradient: Float32) -> float:
-    """Call a loss over arrays, check what it returns, and write its gradient."""
+def name_of(function: object) -> str:
+    """Return what messages call a function of a user's."""
+    return repr(getattr(function, "__name__", function))
+
+
+def value_and_gradient(function: Callable[..., Any], y_true: Float32, y_pred: Float32) -> tuple[float, NDArray[Any]]:
+    """Call a loss over arrays and return its value and gradient.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When they are not a real number and real numbers of y_pred's shape.
+    """
     result = function(y_true, y_pred)
+    wanted = f"the loss {name_of(function)} must return (value, d_value / d_y_pred)"
     if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise TypeError(f"a loss must return (value, d_value / d_y_pred), got {type(result).__name__}")
+        raise TypeError(f"{wanted}, got {reprlib.repr(result)} of type {type(result).__name__}")
     value, slopes = result
-    slopes = np.asarray(slopes, np.float32)
-    if slopes.shape != y_pred.shape:
-        raise ValueError(f"the gradient of a loss must have y_pred's shape {y_pred.shape}, got {slopes.shape}")
-    gradient[...] = slopes
-    return float(value)
+    if np.ndim(value) or np.asarray(value).dtype.kind not in REAL:
+        raise TypeError(f"{wanted} with a number as value, got {reprlib.repr(value)} of type {type(value).__name__}")
+    try:
+        gradient = np.asarray(slopes)
+    except ValueError as error:
+        raise ValueError(f"{wanted} with an array as gradient: {error}") from None
+    if gradient.dtype.kind not in REAL:
+        raise TypeError(f"{wanted} with real numbers as gradient, got {reprlib.repr(slopes)} of dtype {gradient.dtype}")
+    if gradient.shape != y_pred.shape:
+        raise ValueError(f"{wanted} with a gradient of y_pred's shape {y_pred.shape}, got {gradient.shape}")
+    return float(value), gradient
 
 
 def loss_callback(function: Callable[..., Any], *, sparse: bool) -> Callback:
@@ -86,7 +113,7 @@ def loss_callback(function: Callable[..., Any], *, sparse: bool) -> Callback:
     TypeError
         When a jitted function does not compile for such arrays.
     """
-    callback = Callback()
+    callback = Callback(name_of(function))
     if is_jitted(function) and not JIT_DISABLED:
         callback.kept = _jitted_loss(function, sparse)
         callback.address = int(callback.kept.address)
@@ -95,7 +122,9 @@ def loss_callback(function: Callable[..., Any], *, sparse: bool) -> Callback:
     def call(y_true: Float32, y_pred: Float32, gradient: Float32) -> float:
         try:
             # copies, which the function may keep or change
-            return _plain_loss(function, y_true.copy(), y_pred.copy(), gradient)
+            value, slopes = value_and_gradient(function, y_true.copy(), y_pred.copy())
+            gradient[...] = slopes
+            return value
         except BaseException as error:
             callback.error = error
             return float("nan")
@@ -139,7 +168,7 @@ def _jitted_loss(function: Any, sparse: bool) -> Any:
                 gradient[row, unit] = slopes[row, unit]
         return value  # type: ignore[no-any-return]  # what a user's function returns is not known
 
-    return _compiled(c_loss, JITTED_LOSS, f"the loss {function.__name__!r} for float32 arrays (B, N)")
+    return _compiled(c_loss, JITTED_LOSS, f"the loss {name_of(function)} for float32 arrays (B, N)")
 
 
 def activation_callback(value: Callable[..., Any], slope: Callable[..., Any]) -> Callback:
@@ -150,7 +179,7 @@ def activation_callback(value: Callable[..., Any], slope: Callable[..., Any]) ->
     TypeError
         When a function does not compile for float32.
     """
-    callback = Callback()
+    callback = Callback(name_of(value))
     if JIT_DISABLED:
 
         def called(z: Float32, slopes: Float32, training: bool) -> int:
@@ -180,7 +209,7 @@ def activation_callback(value: Callable[..., Any], slope: Callable[..., Any]) ->
         # what a C function that raises returns is 0
         return DONE
 
-    callback.kept = _compiled(c_activation, JITTED_ACTIVATION, f"the activation {value.__name__!r} for float32")
+    callback.kept = _compiled(c_activation, JITTED_ACTIVATION, f"the activation {name_of(value)} for float32")
     callback.address = int(callback.kept.address)
     return callback
 

@@ -1,8 +1,9 @@
 """What all layers share: a name, weights, and how they become stages of a plan."""
 
 import copy
+import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
@@ -104,6 +105,12 @@ class Layer(Configured):
         for layer in twin.inner:
             layer.taken = True
         return twin
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # a model is compiled once from what its layers say, and files are written from what they say then
+        if vars(self).get("built") and name != "name" and name in inspect.signature(type(self)).parameters:
+            raise AttributeError(f"{name} of layer {self.name!r} cannot change once it is built; make a new layer")
+        super().__setattr__(name, value)
 
     @property
     def inner(self) -> "list[Layer]":
@@ -250,7 +257,11 @@ class Layer(Configured):
             raise ValueError(f"weights of layer {self.name!r} must have the shapes {shapes}, got {got}")
         for array in given:
             check_finite(f"weights of layer {self.name!r}", array, "set finite numbers")
+        self._check_values(given)
         return [np.array(array, np.float32) for array in given]
+
+    def _check_values(self, weights: Sequence[NDArray[Any]]) -> None:
+        """Raise ValueError if weights of the right shapes have values that cannot be."""
 
     def count_params(self) -> int:
         """Return the number of weights.

@@ -1,12 +1,13 @@
 """Layers that bring features to mean 0 and variance 1: of the data, of the batch, or of the row."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import initializers, regularizers
-from ..errors import check_flag, finite_number
+from ..errors import FLOAT32_LARGEST, check_flag, finite_number
 from ..inputs import check_array, check_finite
 from .base import Float32, Layer, Shape, Weight, Weights, one_row
 
@@ -136,6 +137,9 @@ class BatchNormalization(_Standardised):
         last = len(self._weights) - 2
         return [(weight, self._trainable and index < last) for index, weight in enumerate(self._weights)]
 
+    def _check_values(self, weights: Sequence[NDArray[Any]]) -> None:
+        _check_variance(self.name, weights[-1])
+
     def lay(self, chain: "Chain") -> None:
         """Add one stage."""
         mean, variance = (chain.variable(weight, False) for weight in self._weights[-2:])
@@ -237,6 +241,12 @@ class Normalization(Layer):
         if self.built and self._input_shape != array.shape[1:]:
             raise ValueError(f"data must have {self._input_shape} features a sample, got {array.shape[1:]}")
         mean, variance = _moments(array)
+        if not (variance <= FLOAT32_LARGEST).all():
+            feature = int(variance.argmax())
+            raise ValueError(
+                f"data must have variances that are finite in float32, got {variance[feature]:g} of feature {feature}; "
+                "scale the numbers down, for float32 ends at 3.4e+38"
+            )
         values = [mean.astype(np.float32), variance.astype(np.float32), np.float32(len(array))]
         if not self.built:
             self.build(array.shape[1:], np.random.default_rng(0))
@@ -274,6 +284,10 @@ class Normalization(Layer):
             for constant, value in zip(self._constants, self._stored(), strict=True):
                 constant.write(value)
 
+    def _check_values(self, weights: Sequence[NDArray[Any]]) -> None:
+        if weights:
+            _check_variance(self.name, weights[1])
+
     def _stored(self) -> tuple[Float32, Float32]:
         """Mean and variance as the compiled stage takes them."""
         assert self._input_shape is not None
@@ -295,6 +309,12 @@ class Normalization(Layer):
             chain.variable(mean, False), chain.variable(variance, False), chain.variable(one, False),
             chain.variable(zero, False), 0.0, 1.0, by_batch=False,
         )  # fmt: skip
+
+
+def _check_variance(layer: str | None, variance: NDArray[Any]) -> None:
+    """Raise ValueError if a variance among the weights of a layer is negative."""
+    if (variance < 0).any():
+        raise ValueError(f"a variance among the weights of layer {layer!r} must not be negative, got {variance.min()}")
 
 
 def _constants(name: str, value: Any, at_least: float = -np.inf) -> Float32:

@@ -1,9 +1,10 @@
 """The wide skip: layers beside which their input passes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..configs import Configured
 from .base import Layer, Shape, Weight, Weights, one_row
@@ -109,6 +110,11 @@ class Residual(Layer):
         given = iter(arrays)
         for layer in self.layers:
             layer._write([next(given) for _ in layer.weights_of_parts()])
+
+    def _check_values(self, weights: Sequence[NDArray[Any]]) -> None:
+        given = iter(weights)
+        for layer in self.layers:
+            layer._check_values([next(given) for _ in layer.weights_of_parts()])
 
     def weights_of_parts(self) -> list[tuple[Weight, bool]]:
         """Return every weight of the layers inside, and whether it is trained."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..configs import Configured
 from ..errors import check_flag, finite_number
 from ..kernels.jit import kernel
+from ..names import own_name
 from ..rows import paired_rows
 from .kinds import PARAMETERS
 
@@ -46,12 +47,16 @@ class Loss(Configured):
     """What training minimises: the mean over the batch (weighted: ``sum(w * l) / B``, as in Keras)."""
 
     kind: ClassVar[int]
-    name: ClassVar[str]
+    # by default that of the class; it is in messages alone
+    name: str = field(default=None, kw_only=True, repr=False)  # type: ignore[assignment]
     sparse: ClassVar[bool] = False
     # the activation whose output this loss can take as logits instead, and the kind that does
     logits_of: ClassVar[str | None] = None
     logits_kind: ClassVar[int] = -1
     target_range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+
+    def __post_init__(self) -> None:
+        own_name(self)
 
     @property
     def parameters(self) -> tuple[float, ...]:
@@ -103,6 +108,7 @@ class SmoothedCrossentropy(Loss):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_flag("from_logits", self.from_logits)
         finite_number("label_smoothing", self.label_smoothing, at_least=0, at_most=1)
 

@@ -134,6 +134,7 @@ class BinaryFocalCrossentropy(Loss):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_flag("apply_class_balancing", self.apply_class_balancing)
         finite_number("alpha", self.alpha, at_least=0, at_most=1)
         finite_number("gamma", self.gamma, at_least=0)

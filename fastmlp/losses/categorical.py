@@ -176,6 +176,7 @@ class CategoricalFocalCrossentropy(Loss):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         finite_number("alpha", self.alpha, at_least=0)
         finite_number("gamma", self.gamma, at_least=0)
         check_flag("from_logits", self.from_logits)
@@ -207,6 +208,7 @@ class SparseCategoricalCrossentropy(Loss):
     from_logits: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_flag("from_logits", self.from_logits)
 
     @property

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from ..configs import custom_object, knowing
 from ..errors import check_flag
-from ..kernels.callback import Callback, loss_callback
+from ..kernels.callback import Callback, loss_callback, value_and_gradient
 from ..rows import paired_rows
 from .base import Loss
 from .kinds import CUSTOM
@@ -17,7 +17,8 @@ class Custom(Loss):
     """Any function ``(y_true, y_pred) -> (value, d_value / d_y_pred)`` over arrays; ``compile`` takes it as it is, too.
 
     A function that Numba has jitted stays in the compiled loop. A Python function is called once a batch, with the GIL,
-    by one thread; what it raises ends the training.
+    by one thread; what it raises ends the training. Numba prints what a jitted function raises, and forgets it; a
+    RuntimeError follows that names the function.
 
     Parameters
     ----------
@@ -43,9 +44,10 @@ class Custom(Loss):
     kind = CUSTOM
     function: Callable[..., Any] | None = None
     sparse: bool = field(default=False, kw_only=True)  # type: ignore[misc]
-    name: ClassVar[str] = "custom"
+    name = "custom"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_flag("sparse", self.sparse)
         if not callable(self.function):
             raise TypeError(f"function must be a function of (y_true, y_pred), got {self.function!r}")
@@ -74,4 +76,4 @@ class Custom(Loss):
         """Return the loss of arrays of targets and outputs; see :meth:`Loss.__call__`."""
         assert self.function is not None
         targets, outputs = paired_rows(y_true, y_pred, sparse=self.sparse)
-        return float(self.function(targets[:, 0] if self.sparse else targets, outputs)[0])
+        return value_and_gradient(self.function, targets[:, 0] if self.sparse else targets, outputs)[0]

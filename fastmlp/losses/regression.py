@@ -94,6 +94,7 @@ class Huber(Loss):
     delta: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not np.float32(finite_number("delta", self.delta)) > 0:
             raise ValueError(f"delta must be a positive number in float32, got {self.delta!r}")
 
@@ -135,6 +136,7 @@ class Quantile(Loss):
     q: float = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < np.float32(finite_number("q", self.q)) < 1:
             raise ValueError(f"q must be a number with 0 < q < 1 in float32, got {self.q!r}")
 

@@ -38,6 +38,7 @@ class BinaryAccuracy(Metric):
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         finite_number("threshold", self.threshold)
 
     def parameters(self, columns: int) -> tuple[float, ...]:
@@ -81,6 +82,7 @@ class TopKCategoricalAccuracy(Metric):
     k: int = 5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_k("k", self.k)
 
     def parameters(self, columns: int) -> tuple[float, ...]:

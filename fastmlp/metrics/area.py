@@ -47,6 +47,7 @@ class AUC(Metric):
     from_logits: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         count = self.num_thresholds
         if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 2 <= count <= MOST_THRESHOLDS:
             raise ValueError(f"num_thresholds must be an integer from 2 to {MOST_THRESHOLDS}, got {count!r}")

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from ..errors import check_count
 from ..inputs import check_sample_weight
 
+# whose matrix takes half a GiB
+MOST_CLASSES = 8192
+
 
 def _pair(y_true: Any, y_pred: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both as float64 arrays of one shape; (n,) and (n, 1) fit, as the outputs of a model do."""
@@ -64,6 +67,11 @@ def _labels(name: str, values: Any) -> NDArray[np.int64]:
         raise ValueError(f"{name} must hold class numbers of the shape (n,), got the shape {array.shape}")
     if not bool(np.all((array >= 0) & (array == np.floor(array)))):
         raise ValueError(f"{name} must hold whole class numbers from 0")
+    if array.max() >= MOST_CLASSES:
+        raise ValueError(
+            f"{name} must hold class numbers below {MOST_CLASSES:,}, since a matrix has a row and a column for each, "
+            f"got {array.max()}; number the classes first, for example with np.unique({name}, return_inverse=True)[1]"
+        )
     return array.astype(np.int64)
 
 
@@ -77,7 +85,7 @@ def confusion_matrix(
     y_true, y_pred : array_like (n,)
         Class numbers, such as ``model.predict(x).argmax(axis=1)``.
     num_classes : int, optional
-        How many classes there are; by default up to the largest number given.
+        How many classes there are, at most 8192; by default up to the largest number given.
     sample_weight : array_like (n,), optional
         How much each row counts.
 
@@ -89,7 +97,7 @@ def confusion_matrix(
     Raises
     ------
     ValueError
-        When the lengths differ, there is no row, or a number is no class number.
+        When the lengths differ, there is no row, a number is no class number, or there are too many classes.
 
     Examples
     --------
@@ -102,6 +110,8 @@ def confusion_matrix(
     weights = check_sample_weight(sample_weight, true.size)
     largest = int(max(true.max(), predicted.max()))
     classes = largest + 1 if num_classes is None else check_count("num_classes", num_classes)
+    if classes > MOST_CLASSES:
+        raise ValueError(f"num_classes must be at most {MOST_CLASSES:,}, got {classes}")
     if largest >= classes:
         raise ValueError(f"class numbers must be below num_classes, {classes}, got {largest}")
     counts = np.bincount(true * classes + predicted, weights if weights.size else None, classes * classes)

@@ -1,6 +1,6 @@
 """What every metric has."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..configs import Configured
 from ..inputs import check_sample_weight
+from ..names import own_name
 from ..rows import centre, paired_rows
 
 Buffer = NDArray[np.float32]
@@ -21,14 +22,18 @@ def ratio(part: Sums, whole: Sums) -> Sums:
 
 @dataclass(frozen=True)
 class Metric(Configured):
-    """A figure over all rows of an epoch; ``name`` is its key in the history, unless it was given by another one."""
+    """A figure over all rows of an epoch; every metric takes its key in the history as ``name``."""
 
     kind: ClassVar[int]
-    name: ClassVar[str]
+    # by default that of the class
+    name: str = field(default=None, kw_only=True, repr=False)  # type: ignore[assignment]
     # what its targets must be: class numbers, or an array of the outputs' shape
     sparse: ClassVar[bool] = False
     # whether its parameters are the middle of each column of targets, known with the data
     centred: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        own_name(self)
 
     def parameters(self, columns: int) -> tuple[float, ...]:
         """The numbers that the compiled update takes, at least one, for outputs of ``columns`` columns.

@@ -97,6 +97,7 @@ class _Counted(Metric):
     class_id: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.thresholds is not None:
             object.__setattr__(self, "thresholds", check_thresholds(self.thresholds))
         if self.top_k is not None:
@@ -201,6 +202,7 @@ class F1Score(Metric):
     threshold: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.average not in (None, "micro", "macro", "weighted"):
             raise ValueError(f"average must be None, 'micro', 'macro' or 'weighted', got {self.average!r}")
         if self.threshold is not None and not finite_number("threshold", self.threshold, at_least=0, at_most=1) > 0:

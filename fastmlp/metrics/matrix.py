@@ -24,6 +24,7 @@ class ConfusionMatrix(Metric):
     num_classes: int
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_count("num_classes", self.num_classes)
 
     def figures(self, columns: int) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import check_whole
 from ..kernels.jit import kernel
 from .base import Buffer, Metric, Sums
 from .kinds import ABSOLUTE, PERCENTAGE, R2, SQUARED
@@ -63,14 +64,33 @@ class MeanAbsolutePercentageError(Metric):
 
 @dataclass(frozen=True)
 class R2Score(Metric):
-    """``1 - sum (y - p)^2 / sum (y - mean y)^2``, the mean over the columns.
+    """``1 - sum (y - p)^2 / sum (y - mean y)^2`` of each column; a constant one has 1 if it is met exactly, else 0.
 
     Squares are summed of what targets deviate from their mean, so that nothing cancels where that is large.
+
+    Parameters
+    ----------
+    class_aggregation : {"uniform_average", "variance_weighted_average", None}
+        The mean of the columns, that mean weighted by ``sum (y - mean y)^2``, or an array with a score for each.
+    num_regressors : int
+        With p > 0, the number of features, scores are adjusted to ``1 - (1 - R2)(n - 1) / (n - p - 1)``; not, as in
+        Keras, where n, the number of rows or the sum of their weights, is not above p + 1.
     """
 
     kind = R2
     name = "r2_score"
     centred = True
+    class_aggregation: str | None = "uniform_average"
+    num_regressors: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.class_aggregation not in (None, "uniform_average", "variance_weighted_average"):
+            raise ValueError(
+                "class_aggregation must be None, 'uniform_average' or 'variance_weighted_average', got "
+                f"{self.class_aggregation!r}"
+            )
+        check_whole("num_regressors", self.num_regressors)
 
     def parameters(self, columns: int) -> tuple[float, ...]:
         """A centre for each column, until there are data."""
@@ -80,14 +100,24 @@ class R2Score(Metric):
         """The rows, and four sums of every column."""
         return 1 + 4 * columns
 
-    def result(self, sums: Sums) -> float:
-        """Return the mean score; a constant column scores 1 if it is met exactly, else 0 (as scikit-learn's)."""
+    def figures(self, columns: int) -> int:
+        """One for each column where they are not averaged."""
+        return columns if self.class_aggregation is None else 1
+
+    def result(self, sums: Sums) -> float | Sums:
+        """Return the score, or one for each column; a constant column has scikit-learn's."""
         if sums[0] == 0:
-            return 0.0
+            return 0.0 if self.class_aggregation else np.zeros(sums.size // 4)
         deviation, squares, size, residual = (sums[1 + i :: 4] for i in range(4))
         spread = squares - deviation * deviation / sums[0]
         scores = np.where(residual == 0, 1.0, 0.0)
         # two float32 targets differ by at least 6e-8 of their size, whose square is 4e-15
         varied = spread > 1e-25 * size
         scores[varied] = 1 - residual[varied] / spread[varied]
-        return float(scores.mean())
+        rest = sums[0] - self.num_regressors - 1
+        if self.num_regressors and rest > 0:
+            scores = 1 - (1 - scores) * (sums[0] - 1) / rest
+        if self.class_aggregation is None:
+            return scores
+        by_variance = self.class_aggregation == "variance_weighted_average" and varied.any()
+        return float(np.average(scores, weights=np.where(varied, spread, 0) if by_variance else None))

@@ -1,5 +1,6 @@
 """The table of metrics: which code belongs to which number, and which class to which name."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -174,15 +175,14 @@ def keys(metrics: Sequence[tuple[str, Metric]], weighted: Sequence[tuple[str, Me
     ValueError
         When the same metric is asked for twice.
     """
-    taken: dict[str, int] = {}
     for chosen in (metrics, weighted):
         for index, entry in enumerate(chosen):
             if entry in chosen[:index]:
                 raise ValueError(f"metrics must be different, got {entry[0]!r} twice")
-    found = []
+    # the loss is in the logs too
+    found = ["loss"]
     for place, (name, _) in enumerate([*metrics, *weighted]):
-        key = f"weighted_{name}" if place >= len(metrics) and name in taken else name
-        count = taken.get(key, 0)
-        taken[key] = count + 1
-        found.append(f"{key}_{count}" if count else key)
-    return found
+        key = f"weighted_{name}" if place >= len(metrics) and name in found else name
+        others = (f"{key}_{count}" for count in itertools.count(1))
+        found.append(next(other for other in others if other not in found) if key in found else key)
+    return found[1:]

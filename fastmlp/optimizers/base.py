@@ -1,6 +1,6 @@
 """What all optimizers have: their common settings, and the rows of numbers that compiled steps read."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, overload
 
 import numpy as np
@@ -103,7 +103,7 @@ class Optimizer(Configured):
     use_ema : bool
         Whether to keep an exponential moving average of the trained weights,
         ``average = ema_momentum * average + (1 - ema_momentum) * w`` after each batch, and to put the averages in
-        the weights' place at the end of ``fit``.
+        the weights' place at the end of ``fit``, where those of a kernel with a constraint are made to fulfil it.
     ema_momentum : float
         From 0 to 1.
     ema_overwrite_frequency : int, optional
@@ -135,6 +135,13 @@ class Optimizer(Configured):
     def __post_init__(self) -> None:
         self.check()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # a slip such as optimizer.lr would otherwise change nothing, and nobody would know
+        if not hasattr(type(self), name):
+            settings = ", ".join(field.name for field in fields(self) if field.init)
+            raise AttributeError(f"{type(self).__name__} has no setting {name!r}; there are {settings}")
+        super().__setattr__(name, value)
+
     def check(self) -> None:
         """Raise ValueError or TypeError for a setting out of its range; run again before each fit."""
         if self.schedule is None:
@@ -154,9 +161,9 @@ class Optimizer(Configured):
         if len(given) > 1:
             raise ValueError(f"only one of clipvalue, clipnorm and global_clipnorm can be set, got {given}")
         for name in given:
+            check_number(name, clips[name], 0, LARGEST)
             if clips[name] == 0:
                 raise ValueError(f"{name} must be greater than 0, got {clips[name]!r}; None switches it off")
-            check_number(name, clips[name], 0, LARGEST)
         check_flag("use_ema", self.use_ema)
         check_number("ema_momentum", self.ema_momentum, 0, 1)
         check_steps("ema_overwrite_frequency", self.ema_overwrite_frequency, 1)
