@@ -116,8 +116,10 @@ class Turns:
         """Be alone with the model, and free to change its parameters, which are kept; as :meth:`alone`."""
         self._refuse()
         with self.lock:
-            before = self._begin(self._fitting)
+            self._refuse()
+            before = self._writer, self._fitting
             try:
+                self._begin(self._fitting)
                 yield
             finally:
                 self._end(before)
@@ -129,27 +131,25 @@ class Turns:
         Between epochs other threads may read everything, such as for a file.
         """
         self._refuse()
-        with self.lock:
-            before = self._begin(True)
+        before = None
+        # Ctrl-C may come in any line
         try:
+            with self.lock:
+                self._refuse()
+                before = self._writer, self._fitting
+                self._begin(True)
             yield
         finally:
-            self._end(before)
+            if before is not None:
+                self._end(before)
 
-    def _begin(self, fitting: bool) -> tuple[int | None, bool]:
-        """Have other threads' predictions read what is kept from now on; return what :meth:`_end` takes."""
-        self._refuse()
+    def _begin(self, fitting: bool) -> None:
+        """Have other threads' predictions read what is kept from now on, until :meth:`_end`."""
         with self._gate:
-            before = self._writer, self._fitting
             self._keep()
             self._writer, self._fitting = threading.get_ident(), fitting
-            try:
-                while self._readers:
-                    self._idle.wait()
-            except BaseException:
-                self._writer, self._fitting = before
-                raise
-        return before
+            while self._readers:
+                self._idle.wait()
 
     def _end(self, before: tuple[int | None, bool]) -> None:
         with self._gate:
