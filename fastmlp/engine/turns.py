@@ -122,7 +122,8 @@ class Turns:
                 self._begin(self._fitting)
                 yield
             finally:
-                self._end(before)
+                with self._gate:
+                    self._writer, self._fitting = before
 
     @contextmanager
     def fitting(self) -> Iterator[None]:
@@ -132,7 +133,6 @@ class Turns:
         """
         self._refuse()
         before = None
-        # Ctrl-C may come in any line
         try:
             with self.lock:
                 self._refuse()
@@ -140,20 +140,18 @@ class Turns:
                 self._begin(True)
             yield
         finally:
+            # not by a function, before whose first line Ctrl-C may come
             if before is not None:
-                self._end(before)
+                with self._gate:
+                    self._writer, self._fitting = before
 
     def _begin(self, fitting: bool) -> None:
-        """Have other threads' predictions read what is kept from now on, until :meth:`_end`."""
+        """Have other threads' predictions read what is kept from now on, until the turn is over."""
         with self._gate:
             self._keep()
             self._writer, self._fitting = threading.get_ident(), fitting
             while self._readers:
                 self._idle.wait()
-
-    def _end(self, before: tuple[int | None, bool]) -> None:
-        with self._gate:
-            self._writer, self._fitting = before
 
 
 _everyone: weakref.WeakSet[Turns] = weakref.WeakSet()
