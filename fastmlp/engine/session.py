@@ -42,7 +42,7 @@ FLOPS_A_SECOND = 5e9
 # a run, waking another thread does.
 FLOPS_A_THREAD_AND_STEP = 250_000
 FLOPS_A_THREAD_AND_RUN = 20_000_000
-# Multiply-adds of an update, which cannot be interrupted: above that, all gradients are made first (for 1 to 4 % of a
+# Multiply-adds of an update, which cannot be interrupted: above that, all gradients are made first (for 1 to 3 % of a
 # step's time), and only the optimizer's part is left to it.
 LONGEST_UPDATE = 10_000_000_000
 # blocks of an evaluation or prediction that are run by one call at most: they have sums of their own
