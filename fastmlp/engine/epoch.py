@@ -11,7 +11,7 @@ helper may come late, or sleep because the processor has other programs to run.
 
 import numpy as np
 
-from ..kernels.atomics import Words, atomic_add, atomic_load, atomic_store, atomic_swap, relax
+from ..kernels.atomics import SPINS, Words, atomic_add, atomic_load, atomic_store, atomic_swap, relax
 from ..kernels.extension import Pack, pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, kernel
@@ -20,6 +20,7 @@ from .parameters import (
     change_by_norm,
     change_parameters,
     constrain_share,
+    given_up,
     make_factors,
     norms_to_factors,
     shard_pieces,
@@ -31,8 +32,6 @@ from .tables import (
     AT,
     BATCH_SIZE,
     BLOCK,
-    BY_NORM,
-    CLIPS,
     COMMAND,
     CONSTRAINED,
     DIVERGED,
@@ -42,9 +41,12 @@ from .tables import (
     ITERATION,
     JOINED,
     LAST_STEP,
+    LOOK_AFTER,
+    LOOK_AT,
     LOSS_SUM,
     METRIC_SUMS,
     MODE,
+    NOWHERE,
     PENALISED,
     PIECE,
     PIECE_LOSS,
@@ -52,8 +54,10 @@ from .tables import (
     ROW_SUM,
     SAMPLES,
     SHARDS,
+    STOPPED,
     THREADS,
     TRAIN,
+    WHOLE,
     Data,
     Float64,
     Int64,
@@ -69,11 +73,14 @@ from .tables import (
 FINISH, SHARE_ITEMS, SHARE_SCALED_ITEMS, SHARE_CONSTRAINTS, SHARE_BLOCKS, SHARE_ROWS = range(1, 7)
 SHARE_BITS, KIND_BITS = 24, 14
 SHARE_MASK, KIND_MASK = (1 << SHARE_BITS) - 1, (1 << KIND_BITS) - 1
+FINISHED = FINISH << SHARE_BITS
 
 # Shares for each thread, where the work is large enough: one that is held up leaves the rest to others.
 SHARES_A_THREAD = 4
 # A share of fewer rows would spend its time on making panels of w^T.
 ROWS_A_SHARE = 96
+# A leader that waits looks up after so many spins, which are yields by then.
+SPINS_A_LOOK = 64
 
 
 @kernel
@@ -121,9 +128,12 @@ def share_rows(
     start = step * job[BATCH_SIZE]
     batch = min(job[BATCH_SIZE], job[SAMPLES] - start)
     pieces = -(-batch // job[PIECE])
+    work = 2 * network.parameters.size
     if job[SHARDS] == 0:
         low, high = pieces * share // shares * job[PIECE], min(pieces * (share + 1) // shares * job[PIECE], batch)
         for first in range(low, high, job[BLOCK]):
+            if given_up(job, rank, work * min(job[BLOCK], high - first)):
+                return
             train_rows(
                 network, space, objective, data, job, rank, start, first, first, min(job[BLOCK], high - first), batch,
                 segment, frame, whole,
@@ -134,6 +144,8 @@ def share_rows(
         low, high = low_piece * job[PIECE], min(high_piece * job[PIECE], batch)
         for first in range(low, high, job[BLOCK]):
             slab, rows = rank * job[BLOCK], min(job[BLOCK], high - first)
+            if given_up(job, rank, work * rows):
+                return
             train_rows(network, space, objective, data, job, rank, start, first, slab, rows, batch, 0, frame, whole)
             for index in range(network.items.shape[0]):
                 item_gradient(
@@ -204,8 +216,8 @@ def do_share(
         constrain_share(network, rank, share, shares, frame)
     else:
         batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
-        if job[CLIPS] >= BY_NORM:
-            whole_gradients(network, space, update, job, share, shares, batch, whole)
+        if job[WHOLE]:
+            whole_gradients(network, space, update, job, rank, share, shares, batch, whole)
         else:
             change_parameters(network, space, update, job, rank, share, shares, batch, whole)
 
@@ -243,6 +255,18 @@ def work_off(
     spins = 0
     while atomic_load(sync, ARRIVED) < shares:
         spins = relax(spins)
+        if spins > SPINS and spins % SPINS_A_LOOK == 0:
+            given_up(job, 0, job[LOOK_AFTER])
+
+
+@kernel
+def stopped(job: Int64, step: int) -> bool:
+    """Say whether the step was given up; then it has not been made."""
+    if job[LOOK_AT] == NOWHERE or not atomic_load(job, STOPPED):
+        return False
+    job[DRAWS] -= 1
+    job[LAST_STEP] = step
+    return True
 
 
 @kernel
@@ -305,7 +329,8 @@ def train(
 ) -> None:
     """Lead the steps ``FIRST_STEP`` to ``LAST_STEP``; a loss that is not finite ends them, parameters untouched.
 
-    With ``GRADIENTS`` a step leaves the whole gradients in ``update``, whatever the loss, and changes nothing else.
+    So does a step that is given up, which then has not been made. With ``GRADIENTS`` a step leaves the whole gradients
+    in ``update``, whatever the loss, and changes nothing else.
     """
     changes = job[MODE] == TRAIN
     for step in range(job[FIRST_STEP], job[LAST_STEP]):
@@ -316,6 +341,8 @@ def train(
             if segment:
                 batch_statistics(network, job, segment - 1, batch, frame)
             work_off(network, space, objective, update, data, job, sync, SHARE_ROWS + segment, step, frame, whole)
+            if stopped(job, step):
+                return
         loss = np.float64(0)
         for piece in range(pieces):
             loss += space.sums[piece, PIECE_LOSS]
@@ -326,7 +353,11 @@ def train(
             job[ITERATION] += 1
             make_factors(update, job, whole)
         work_off(network, space, objective, update, data, job, sync, SHARE_ITEMS, step, frame, whole)
-        if changes and job[CLIPS] >= BY_NORM:
+        if job[WHOLE] and update.accumulated.size == 0 and stopped(job, step):
+            if changes:
+                job[ITERATION] -= 1
+            return
+        if changes and job[WHOLE]:
             norms_to_factors(network, update, job)
             work_off(network, space, objective, update, data, job, sync, SHARE_SCALED_ITEMS, step, frame, whole)
         if changes and job[CONSTRAINED]:
@@ -374,4 +405,4 @@ def run_steps(
         rows = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - job[FIRST_STEP] * job[BATCH_SIZE]
         add_pieces(space, sums, -(-rows // job[BLOCK]))
         sums[ROW_SUM] += rows
-    atomic_store(sync, COMMAND, FINISH << SHARE_BITS)
+    atomic_store(sync, COMMAND, FINISHED)

@@ -1,15 +1,17 @@
 """What happens to parameters: the gradient of each item, penalties, clipping, and the optimizer's step.
 
 Threads share the items. A gradient is made in a small scratch buffer and used up while it is in the cache,
-unless it is to be clipped by a norm, which needs all of it first.
+unless all of it is needed first: for clipping by a norm, and in a step so long that it may be given up.
 """
 
 import math
 
 import numpy as np
 
+from ..kernels.atomics import atomic_load, atomic_store
 from ..kernels.extension import Pack, call_extension
 from ..kernels.jit import kernel
+from ..kernels.signals import call_look
 from ..kernels.sums import sum_of
 from ..optimizers.base import BATCHES, CLIP_NORM, CLIP_VALUE, GLOBAL_CLIP_NORM, LEARNING_RATE
 from ..optimizers.gradients import clip_by_value, scale
@@ -24,17 +26,21 @@ from .tables import (
     CONSTRAINT,
     COUNT,
     ITERATION,
+    LOOK_AFTER,
+    LOOK_AT,
     NOWHERE,
     OPTIMIZER,
     PENALISED,
     PIECE,
     SHARDS,
     STAGE_CONSTRAINT,
+    STOPPED,
     UPDATE_FACTORS,
     UPDATE_GRADIENT,
     UPDATE_PARAMETERS,
     UPDATES_AT,
     VARIABLE,
+    WORKED,
     Int64,
     Network,
     Update,
@@ -46,6 +52,20 @@ from .tables import (
 GROUP = 1536
 
 SQUARED_NORM, PENALTY = range(2)
+
+
+@kernel
+def given_up(job: Int64, rank: int, work: int) -> bool:
+    """Say whether a step is to be left undone; in a long one the leader, after some work, lets Python look up."""
+    if job[LOOK_AT] == NOWHERE:
+        return False
+    if rank == 0:
+        job[WORKED] += work
+        if job[WORKED] >= job[LOOK_AFTER]:
+            job[WORKED] = 0
+            if call_look(job[LOOK_AT]):
+                atomic_store(job, STOPPED, 1)
+    return bool(atomic_load(job, STOPPED))
 
 
 @kernel
@@ -179,6 +199,7 @@ def whole_gradients(
     space: Workspace,
     update: Update,
     job: Int64,
+    rank: int,
     share: int,
     shares: int,
     batch: int,
@@ -189,6 +210,9 @@ def whole_gradients(
     room = job[SHARDS] * network.parameters.size
     for index in range(begin, end):
         item = network.items[index]
+        # gradients of earlier batches change here
+        if update.accumulated.size == 0 and given_up(job, rank, batch * item[COUNT]):
+            return
         make_gradient(network, space, update, job, index, room + item[AT], batch, whole)
         update.item_sums[index, SQUARED_NORM] = sum_of(
             update.gradients[room + item[AT] : room + item[AT] + item[COUNT]], True
@@ -199,7 +223,9 @@ def whole_gradients(
 def norms_to_factors(network: Network, update: Update, job: Int64) -> None:
     """Replace the items' squared norms by what their gradients are multiplied with; one thread for all."""
     by_variable = job[CLIPS] == BY_NORM
-    limit = update.settings[CLIP_NORM if by_variable else GLOBAL_CLIP_NORM]
+    limit = np.float64(np.inf)
+    if job[CLIPS] >= BY_NORM:
+        limit = update.settings[CLIP_NORM if by_variable else GLOBAL_CLIP_NORM]
     items = network.items.shape[0]
     first = 0
     while first < items:

@@ -1,5 +1,6 @@
 """Predictions of a plan: any number of threads may ask at once, and few rows cost little beside their arithmetic."""
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from . import tables as t
 from .feed import NO_ORDER, Feed, read_only
 from .plan import Plan
 from .rows import activate, compact, forward
-from .session import MOST_BLOCKS, NOTHING, threads_for
+from .session import FLOPS_A_SECOND, MOST_BLOCKS, NOTHING, SECONDS_A_CALL, threads_for
 from .tables import (
     ARRIVED,
     BLOCK,
@@ -151,10 +152,14 @@ class Predictor:
         feed = Feed(x, np.empty((len(x), 0), np.float32), NOTHING)
         longest = MOST_BLOCKS * block if feed.direct else max(1, feed.block // block) * block
         threads = threads_for(-(-min(longest, len(x)) // block), np.inf, self._plan.forward_flops * len(x))
+        seconds_a_block = block * self._plan.forward_flops / FLOPS_A_SECOND + 1e-6
+        first = 0
         with Team(threads) as team:
             space, job, _ = self._make_context(team.size)
-            for first in range(0, len(x), longest):
-                last = min(first + longest, len(x))
+            while first < len(x):
+                blocks = max(team.size, int(SECONDS_A_CALL / seconds_a_block))
+                last = min(first + min(longest, blocks * block), len(x))
+                begun = time.perf_counter()
                 rows = feed.data(NO_ORDER, first, last)[0].x
                 part = read_only(rows[first:last]) if feed.direct else rows
                 # words of their own for each call: a helper may come late
@@ -164,6 +169,8 @@ class Predictor:
                 )  # fmt: skip
                 team.help(predict_rows, (*work, True), team.size - 1)
                 predict_rows(*work, False)
+                seconds_a_block = (time.perf_counter() - begun) / -(-(last - first) // block)
+                first = last
                 if watch is not None:
                     watch(last)
 

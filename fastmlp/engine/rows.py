@@ -50,6 +50,7 @@ from .tables import (
     LEFT_STRIDE,
     LOGITS,
     LOSS_AT,
+    LOSS_CALLBACK,
     LOSS_KIND,
     METRICS_AT,
     MODE,
@@ -106,12 +107,21 @@ def gather(network: Network, space: Workspace, data: Data, job: Int64, first: in
 
 
 @kernel
-def gather_targets(data: Data, job: Int64, first: int, rows: int, targets: Float32, weights: Float32) -> None:
-    """Copy the targets and sample weights of ``rows`` rows of the epoch."""
+def gather_targets(
+    data: Data, job: Int64, first: int, rows: int, units: int, targets: Float32, weights: Float32
+) -> None:
+    """Copy the targets and sample weights of ``rows`` rows of the epoch.
+
+    One target for several outputs is a class number. Another thread may have changed it since it was checked, and it
+    must be no place outside of the outputs, which a loss would write to.
+    """
     columns = job[TARGET_COLUMNS]
+    classes = columns == 1 and units > 1 and job[LOSS_CALLBACK] == NOWHERE
     for row in range(rows):
         source = source_row(data, job, first + row)
         copy_row(data.y[source], 0, columns, targets, row * columns, columns)
+        if classes and not 0 <= targets[row] < units:
+            targets[row] = 0
         if weights.size:
             weights[row] = data.weights[source]
 
@@ -268,7 +278,7 @@ def judge(
     # what the loss takes is z itself
     of_z = logits or stage[ACTIVATION] == LINEAR
     training = job[MODE] != EVALUATE
-    gather_targets(data, job, first, rows, targets, weights)
+    gather_targets(data, job, first, rows, units, targets, weights)
     padded = padded_rows(rows)
     softmax = job[LOSS_KIND] == CATEGORICAL_LOGITS or job[LOSS_KIND] == SPARSE_LOGITS
     # straight from the place of z to that of its gradient

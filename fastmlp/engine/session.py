@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,8 @@ from ..inputs import check_indices, surely_finite
 from ..kernels.callback import Callback
 from ..kernels.jit import JIT_DISABLED, SIMD_WIDTH, machine_code
 from ..kernels.random import shuffle
+from ..kernels.signals import look
+from ..kernels.unraised import nothing_dropped
 from ..losses import Custom, Loss
 from ..losses.kinds import PARAMETERS
 from ..losses.table import is_common as is_common_loss
@@ -23,7 +25,7 @@ from ..optimizers.lbfgs import Minimization
 from ..optimizers.table import is_common as is_common_optimizer
 from ..threads import Team, get_num_threads
 from . import tables as t
-from .epoch import run_steps
+from .epoch import FINISHED, run_steps
 from .extensions import custom_loss_address, loss_address, metric_address, update_address
 from .feed import NO_ORDER, Feed
 from .pace import Pace
@@ -41,6 +43,9 @@ FLOPS_A_SECOND = 5e9
 # a run, waking another thread does.
 FLOPS_A_THREAD_AND_STEP = 250_000
 FLOPS_A_THREAD_AND_RUN = 20_000_000
+# Multiply-adds of an update, which cannot be interrupted: above that, all gradients are made first (for 1 to 3 % of a
+# step's time), and only the optimizer's part is left to it.
+LONGEST_UPDATE = 10_000_000_000
 # blocks of an evaluation or prediction that are run by one call at most: they have sums of their own
 MOST_BLOCKS = 256
 
@@ -108,6 +113,7 @@ class Session:
         self._extended = False
         self._slots: dict[str, float] = {}
         self._job = np.zeros(t.JOB_FIELDS, np.int64)
+        self._job[t.LOOK_AT] = t.NOWHERE
         self._metrics: list[tuple[str, Metric, int]] = []
         self._sums = np.zeros(t.METRIC_SUMS)
         # what asked for the present objective and what the optimizer's settings were, so as not to do it again
@@ -169,13 +175,14 @@ class Session:
             return
         settings, slots = optimizer.settings(), optimizer.slots
         if not self.has_slots_of(optimizer):
-            self._optimizer, self._slots = optimizer, slots
             memory = aligned(len(slots) * self.plan.network.parameters.size)
             parts = dict(zip(slots, np.split(memory, max(1, len(slots))), strict=False))
-            self._update = t.Update(
+            update = t.Update(
                 NOTHING, memory, parts.get("average", NOTHING), parts.get("accumulated", NOTHING), settings,
                 np.zeros(FACTORS, np.float32), np.zeros((len(self.plan.network.items), 2)),
             )  # fmt: skip
+            # in one line: Ctrl-C may come in any
+            self._optimizer, self._slots, self._update = optimizer, slots, update
             self._start_slots()
         self._update = self._update._replace(settings=settings)
         self._seen = seen
@@ -337,10 +344,12 @@ class Session:
             self._wanted = wanted
         job[t.LOSS_AT], job[t.LOSS_CALLBACK], job[t.METRICS_AT], job[t.UPDATES_AT] = self._found
 
-    def _gradients(self, shards: int, threads: int) -> None:
+    def _gradients(self, shards: int, threads: int, batch: int) -> None:
         """Make room for the gradients that a run keeps."""
         size = self.plan.network.parameters.size
-        needed = shards * size + (size if self._job[t.CLIPS] >= t.BY_NORM else threads * GROUP)
+        whole = self._job[t.CLIPS] >= t.BY_NORM or (shards == 0 and batch * size > LONGEST_UPDATE)
+        self._job[t.WHOLE] = whole
+        needed = shards * size + (size if whole else threads * GROUP)
         if self._update.gradients.size != needed:
             self._update = self._update._replace(gradients=aligned(needed))
 
@@ -392,7 +401,7 @@ class Session:
         with Team(threads) as team:
             space = self._space(cut, size, pieces, team.size, feed, training=training)
             if training:
-                self._gradients(cut.shards, team.size)
+                self._gradients(cut.shards, team.size, size)
             self._addresses(space)
             while step < steps:
                 stop = min(step + max(1, min(longest, int(SECONDS_A_CALL / seconds_a_step))), steps)
@@ -401,11 +410,20 @@ class Session:
                 threads = pace.threads(team.size)
                 job[t.FIRST_STEP], job[t.LAST_STEP] = step, stop
                 job[t.ORIGIN], job[t.SHUFFLED], job[t.THREADS] = origin, data.order.size > 0, threads
+                # a look costs some microseconds, and in a short step nobody would wait for it
+                looking = look() if training and seconds_a_step > SECONDS_A_CALL else None
+                job[t.LOOK_AT] = t.NOWHERE if looking is None else looking.address
+                job[t.LOOK_AFTER] = flops / 2 / threads * SECONDS_A_CALL / seconds_a_step
+                job[t.WORKED] = job[t.STOPPED] = job[t.LOSS_FAILED] = 0
                 begun = time.perf_counter()
-                self._call(team, threads, space, data)
+                try:
+                    self._call(team, threads, space, data)
+                finally:
+                    self._count(int(job[t.ITERATION]))
+                if looking is not None:
+                    looking.raise_error()
                 seconds_a_step = (time.perf_counter() - begun) / (stop - step)
                 pace.record(threads, seconds_a_step)
-                self._count(int(job[t.ITERATION]))
                 if self._sums[t.DIVERGED]:
                     return
                 step = stop
@@ -434,17 +452,22 @@ class Session:
         arguments = (
             self.plan.network, space, self._objective, self._update, data, self._job, self._sums, sync
         )  # fmt: skip
-        if threads > 1:
-            team.help(run_steps, (*arguments, True), threads - 1)
-        self._run_steps(*arguments, False)
+        try:
+            if threads > 1:
+                team.help(run_steps, (*arguments, True), threads - 1)
+            with nullcontext() if self._callback is None else nothing_dropped():
+                self._run_steps(*arguments, False)
+        except BaseException:
+            # helpers wait for a leader whom Ctrl-C may have kept from coming
+            sync[t.COMMAND] = FINISHED
+            raise
         if not self._called:
             self._run_steps, self._called = machine_code(run_steps), True
         if self.plan.custom:
             self.plan.raise_error(finite=bool(not self._sums[t.DIVERGED] and np.isfinite(self._sums[t.LOSS_SUM])))
         if self._callback is not None:
-            failed, self._job[t.LOSS_FAILED] = bool(self._job[t.LOSS_FAILED]), 0
             self._callback.raise_error()
-            if failed:
+            if self._job[t.LOSS_FAILED]:
                 raise RuntimeError(
                     f"the loss {self._callback.name} has raised an exception, which was printed, or its gradient has "
                     "not y_pred's shape"

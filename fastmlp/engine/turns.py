@@ -124,13 +124,16 @@ class Turns:
         """
         self._refuse()
         with self.lock:
+            self._refuse()
+            before = self._writer, self._fitting
             within = self._writer == threading.get_ident()
-            before = self._begin(self._fitting)
-            here = self._live.parameters.copy() if within else self._kept.parameters
             try:
+                self._begin(self._fitting)
+                here = self._live.parameters.copy() if within else self._kept.parameters
                 yield lambda: np.copyto(self._live.parameters, here)
             finally:
-                self._end(before)
+                with self._gate:
+                    self._writer, self._fitting = before
 
     @contextmanager
     def fitting(self) -> Iterator[None]:
@@ -139,19 +142,23 @@ class Turns:
         Between epochs, and while it is :meth:`open`, other threads may read everything, such as for a file.
         """
         self._refuse()
-        with self.lock:
-            within = self._writer == threading.get_ident()
-            before = self._begin(True)
-        kept = self._kept
-        if within:
-            # a fit around this one goes on with what it has kept
-            self._lent = True
+        before = kept = None
         try:
+            with self.lock:
+                self._refuse()
+                if self._writer == threading.get_ident():
+                    # a fit around this one goes on with what it has kept
+                    kept, self._lent = self._kept, True
+                before = self._writer, self._fitting
+                self._begin(True)
             yield
         finally:
-            if within:
+            if kept is not None:
                 self._kept, self._lent = kept, True
-            self._end(before)
+            # not by a function, before whose first line Ctrl-C may come
+            if before is not None:
+                with self._gate:
+                    self._writer, self._fitting = before
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -169,25 +176,14 @@ class Turns:
             for _ in range(depth):
                 self.lock.acquire()
 
-    def _begin(self, fitting: bool) -> tuple[int | None, bool]:
-        """Have other threads' predictions read what is kept from now on; return what :meth:`_end` takes."""
-        self._refuse()
+    def _begin(self, fitting: bool) -> None:
+        """Have other threads' predictions read what is kept from now on, until the turn is over."""
         with self._gate:
-            before = self._writer, self._fitting
             if self._writer != threading.get_ident():
                 self._keep()
             self._writer, self._fitting = threading.get_ident(), fitting
-            try:
-                while self._readers:
-                    self._idle.wait()
-            except BaseException:
-                self._writer, self._fitting = before
-                raise
-        return before
-
-    def _end(self, before: tuple[int | None, bool]) -> None:
-        with self._gate:
-            self._writer, self._fitting = before
+            while self._readers:
+                self._idle.wait()
 
 
 _everyone: weakref.WeakSet[Turns] = weakref.WeakSet()

@@ -36,6 +36,7 @@ from numba.core.untyped_passes import (
 )
 
 from . import compilations
+from .unraised import nothing_dropped
 
 
 def _release_compiler() -> None:
@@ -195,7 +196,8 @@ class EntryDispatcher(CPUDispatcher):  # type: ignore[misc]
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return super().compile(sig)
+            with nothing_dropped():
+                return super().compile(sig)
         finally:
             if collecting:
                 gc.enable()

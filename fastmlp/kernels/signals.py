@@ -1,0 +1,77 @@
+"""Signals in the midst of a compiled call: Python runs its handlers between bytecodes of the main thread only.
+
+A call that takes long lets Python look up now and then. What a handler raises, such as KeyboardInterrupt, is kept and
+raised again when the call has returned.
+"""
+
+import ctypes
+import threading
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+
+from .callback import Callback
+from .jit import JIT_DISABLED
+from .simd import operation
+
+C_LOOK = ctypes.CFUNCTYPE(ctypes.c_int64)
+
+
+class Look(Callback):
+    """A C function that lets Python handle signals, and says whether a handler has raised something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        turns = self._turns()
+        next(turns)
+        self.kept = C_LOOK(turns.__next__)
+        self.address = int(ctypes.cast(self.kept, ctypes.c_void_p).value or 0)
+
+    def _turns(self) -> Iterator[int]:
+        # Handlers run when this goes on, which is within the try block. A function would run them before its first
+        # line, and ctypes drops what a function raises.
+        while True:
+            try:
+                while True:
+                    yield self.error is not None
+            except GeneratorExit:
+                return
+            except BaseException as error:
+                self.error = error
+
+
+@cache
+def _look() -> Look:
+    return Look()
+
+
+def look() -> Look | None:
+    """Return what the main thread lets Python look up by, or None in other threads, which get no signals."""
+    if JIT_DISABLED or threading.current_thread() is not threading.main_thread():
+        return None
+    found = _look()
+    found.error = None
+    return found
+
+
+@operation
+def call_look(_typing: Any, function: Any) -> Any:
+    """Call the function at an address, without the GIL, and return what it returns."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(64), [])
+        return builder.call(builder.inttoptr(values[0], kind.as_pointer()), [])
+
+    return types.int64(types.int64), emit
+
+
+def _call_look_python(_function: int) -> int:
+    """Do nothing: interpreted kernels are interrupted as all Python is."""
+    return 0
+
+
+if JIT_DISABLED:
+    call_look = _call_look_python
