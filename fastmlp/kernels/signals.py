@@ -24,7 +24,7 @@ class Look(Callback):
     """A C function that lets Python handle signals, and says whether a handler has raised something."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("a look at signals")
         turns = self._turns()
         next(turns)
         self.kept = C_LOOK(turns.__next__)
