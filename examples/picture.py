@@ -29,7 +29,7 @@ def pyplot() -> Any:
     except ModuleNotFoundError:
         print('No picture: it needs Matplotlib, pip install "fastmlp[plot]"\n')
         return None
-    mpl.use("agg")  # which writes files and needs no window
+    mpl.use("Agg")  # which writes files and needs no window
     import matplotlib.pyplot as plt
     from cycler import cycler
 

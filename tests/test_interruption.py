@@ -282,14 +282,19 @@ class Nth:
 def fit(model):
     model.fit(x, y, batch_size=350, epochs=2, verbose=0, validation_split=0.1)
 
+def predict(model):
+    model.predict(x[:5])
+    model.predict(x)
+
 fit(make())
-count, step, busy = 0, int(sys.argv[1]), 0
+interrupted = {"fit": fit, "predict": predict}[sys.argv[3]]
+count, step = 0, int(sys.argv[1])
 number = 1 + int(sys.argv[2])
 while True:
     model, place = make(), Nth(number)
     sys.setprofile(place)
     try:
-        fit(model)
+        interrupted(model)
     except KeyboardInterrupt:
         pass
     else:
@@ -318,7 +323,8 @@ print(count > 20, time.process_time() - before < 0.2, number)
 """
 
 
-def test_ctrl_c_at_any_place():
-    lines = run(PLACES, "29", "3").splitlines()
+@pytest.mark.parametrize(("method", "step"), [("fit", "29"), ("predict", "2")])
+def test_ctrl_c_at_any_place(method, step):
+    lines = run(PLACES, step, "3", method).splitlines()
     assert lines[-1].startswith("True True"), lines
     assert len(lines) == 1, lines

@@ -96,6 +96,8 @@ STARTS = [kind for kind in ("spawn", "forkserver", "fork") if kind in multiproce
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+# of JAX, where another test has imported it
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*_at_fork:pytest.PytestUnraisableExceptionWarning")
 def test_processes_of_multiprocessing(start, alone):
     assert trained(0) == alone[0]  # so that this process has threads when it forks
     context = multiprocessing.get_context(start)
@@ -112,6 +114,8 @@ def test_processes_of_multiprocessing(start, alone):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+# of JAX, where another test has imported it
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*_at_fork:pytest.PytestUnraisableExceptionWarning")
 def test_processes_of_futures(alone):
     with ProcessPoolExecutor(2, multiprocessing.get_context(STARTS[-1])) as pool:
         assert list(pool.map(trained, range(4), timeout=120)) == alone
@@ -119,6 +123,8 @@ def test_processes_of_futures(alone):
 
 @pytest.mark.parametrize("backend", ["threading", "multiprocessing", "loky"])
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+# of JAX, where another test has imported it
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*_at_fork:pytest.PytestUnraisableExceptionWarning")
 def test_joblib(backend, alone):
     joblib = pytest.importorskip("joblib")
     found = joblib.Parallel(n_jobs=2, backend=backend)(joblib.delayed(trained)(seed) for seed in range(4))

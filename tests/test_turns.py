@@ -229,6 +229,8 @@ def _train_in_child(model, queue):
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+# of JAX, where another test has imported it
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*_at_fork:pytest.PytestUnraisableExceptionWarning")
 def test_a_child_that_was_forked_while_threads_predicted_and_trained_can_train():
     model, other = make_model(), make_model()
     expected = make_model()

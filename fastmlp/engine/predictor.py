@@ -129,11 +129,8 @@ class Predictor:
             space, job, sync = context
             sync[NEXT] = sync[ARRIVED] = 0
             x = read_only(floats(x))
-            network = self._turns.take()
-            try:
+            with self._turns.reading() as network:
                 self._predict_rows(network, space, x, job, out.reshape(-1), sync, False)
-            finally:
-                self._turns.give_back(network)
             if not self._called:
                 self._predict_rows, self._called = machine_code(predict_rows), True
             self._contexts.append(context)

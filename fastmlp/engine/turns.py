@@ -46,32 +46,28 @@ class Turns:
         self._readers = 0
         self._lent = False
 
-    def take(self) -> Network:
-        """Return the network to predict with; :meth:`give_back` must follow."""
-        with self._gate:
-            if self._writer is None:
-                self._readers += 1
-            elif self._writer != threading.get_ident():
-                self._lent = True
-                return self._kept
-            return self._live
-
-    def give_back(self, network: Network) -> None:
-        """Say that a prediction is done with what :meth:`take` returned."""
-        with self._gate:
-            if network is self._live and self._writer != threading.get_ident():
-                self._readers -= 1
-                if self._readers == 0:
-                    self._idle.notify_all()
-
     @contextmanager
     def reading(self) -> Iterator[Network]:
         """Have a network to read from, whose parameters nobody changes meanwhile."""
-        network = self.take()
+        # all in one function: Ctrl-C may come before the first line of another, and the reader must be counted off
+        counted = False
         try:
+            with self._gate:
+                if self._writer is None:
+                    self._readers += 1
+                    counted = True
+                if self._writer is None or self._writer == threading.get_ident():
+                    network = self._live
+                else:
+                    self._lent = True
+                    network = self._kept
             yield network
         finally:
-            self.give_back(network)
+            if counted:
+                with self._gate:
+                    self._readers -= 1
+                    if self._readers == 0:
+                        self._idle.notify_all()
 
     def keep(self) -> None:
         """Remember the parameters, for other threads' predictions and :meth:`restore`."""
