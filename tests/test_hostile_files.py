@@ -130,6 +130,7 @@ CASES = {
     ),
     "a gap": (lambda: header(ours(), {"a": F32, "b": {**F32, "data_offsets": [12, 20]}}, bytes(20)), "damaged"),
     "negative offsets": (lambda: header(ours(), {"a": {**F32, "data_offsets": [-8, 0]}}, bytes(8)), "damaged"),
+    "a list for a type": (lambda: header(ours(), {"a": {**F32, "dtype": ["F32"]}}, bytes(8)), "none of the types"),
     "unknown type": (lambda: header(ours(), {"a": {**F32, "dtype": "F16"}}, bytes(8)), "none of the types"),
     "a tensor that is none": (lambda: header(ours(), {"a": 3}), "none of the types"),
     "another checksum": (lambda: header(ours(sha256="0" * 64)), "does not have the checksum"),

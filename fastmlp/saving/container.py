@@ -167,7 +167,8 @@ def check_header(header: bytes, rest: int, source: str) -> dict[str, str]:
     if not all(isinstance(metadata.get(key), str) for key in ("model", "sha256")):
         raise ModelFileError(f"{source} is damaged: its header has no description of the model, or no checksum")
     for name, tensor in parsed.items():
-        if not isinstance(tensor, dict) or tensor.get("dtype") not in DTYPES:
+        # a list of names, since what is in the file may not be hashable
+        if not isinstance(tensor, dict) or tensor.get("dtype") not in list(DTYPES):
             raise ModelFileError(f"{source} is damaged: tensor {name!r} has none of the types {', '.join(DTYPES)}")
     try:
         end = max((tensor["data_offsets"][1] for tensor in parsed.values()), default=0)
