@@ -183,6 +183,7 @@ def test_no_case_is_a_step_only():
     assert all(case.steps >= 4 for case in GROUPS["all"])
 
 
+@pytest.mark.jit_only
 def test_batch_sizes():
     pytest.importorskip("sklearn")
     for task in batch_size.tasks(None):

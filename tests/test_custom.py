@@ -205,6 +205,7 @@ def test_an_activation_of_ones_own_trains_as_the_built_in_one(jit):
     assert model.layers[0].activation.name == "mine"
 
 
+@pytest.mark.jit_only
 def test_an_activation_whose_value_at_0_is_not_0_and_as_a_layer():
     own = activations.Custom(lambda z: np.exp(-z * z), lambda z, a: -2 * z * a)
     x, y = data()

@@ -108,6 +108,7 @@ def test_readme_has_code():
     assert BLOCKS
 
 
+@pytest.mark.jit_only
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_readme_code_runs(number, capsys):
     exec(compile(BLOCKS[number], f"README.md, block {number}", "exec"), {"__name__": "__main__"})

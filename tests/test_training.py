@@ -447,6 +447,7 @@ def test_after_a_divergence_the_model_trains_as_if_nothing_had_happened():
     assert_same_bits(model.get_weights(), other.get_weights())
 
 
+@pytest.mark.jit_only
 def test_centered_rmsprop_survives_a_gradient_that_hardly_changes():
     model = Sequential([Input(shape=(1,)), Dense(1)], seed=0)
     model.compile(optimizers.RMSprop(1e-9, centered=True), "mse")
