@@ -40,6 +40,7 @@ class CSVLogger(Callback):
         """Open the file."""
         self._close()
         self.keys, self._writer = None, None
+        # open until the training ends
         self._file = Path(self.filename).open("a", newline="")  # noqa: SIM115
         # what is behind is of no use; it stays until the first epoch, since a training may go on from a backup
         self._length = self._file.tell() if self.append else 0

@@ -48,6 +48,7 @@ class Loss(Configured):
 
     kind: ClassVar[int]
     # by default that of the class; it is in messages alone
+    # None only until __post_init__
     name: str = field(default=None, kw_only=True, repr=False)  # type: ignore[assignment]
     sparse: ClassVar[bool] = False
     # the activation whose output this loss can take as logits instead, and the kind that does

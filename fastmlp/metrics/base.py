@@ -26,6 +26,7 @@ class Metric(Configured):
 
     kind: ClassVar[int]
     # by default that of the class
+    # None only until __post_init__
     name: str = field(default=None, kw_only=True, repr=False)  # type: ignore[assignment]
     # what its targets must be: class numbers, or an array of the outputs' shape
     sparse: ClassVar[bool] = False

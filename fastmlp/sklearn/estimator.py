@@ -44,6 +44,7 @@ def iterates(estimator: "BaseMLP") -> bool:
     return True
 
 
+# scikit-learn has no types, which the type: ignore of this folder are for
 class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
     """A multi-layer perceptron as an estimator; see the classes made from it."""
 
