@@ -340,7 +340,9 @@ def class_weights(
     class_weight: Any, targets: NDArray[np.float32], weights: NDArray[np.float32], loss: Loss
 ) -> NDArray[np.float32]:
     """Return the rows' weights times those of their classes."""
-    if isinstance(loss, Custom) and (weights.size or class_weight is not None):
+    if class_weight is None and not weights.size:
+        return weights
+    if isinstance(loss, Custom):
         argument = "class_weight" if class_weight is not None else "sample_weight"
         raise ValueError(
             f"{argument} cannot be used with a loss of one's own, which gets the whole batch and returns one number; "

@@ -84,8 +84,8 @@ def check_x(x: Any, shape: tuple[int, ...] | None) -> Rows:
     array: Rows = x if isinstance(x, SparseRows) else SparseRows(x) if is_sparse(x) else check_array("x", x)
     if array.shape == (0,):
         raise ValueError("x must have the shape (rows, features), got nothing: it is empty")
-    wanted = "(rows, features)" if shape is None or len(shape) == 1 else f"(rows, {', '.join(map(str, shape))})"
     if array.ndim < 2 or (shape is not None and array.ndim != len(shape) + 1):
+        wanted = "(rows, features)" if shape is None or len(shape) == 1 else f"(rows, {', '.join(map(str, shape))})"
         hint = "; use x.reshape(-1, 1) for one feature or x.reshape(1, -1) for one row" if array.ndim == 1 else ""
         raise ValueError(f"x must have the shape {wanted}, got {array.shape}{hint}")
     if 0 in array.shape[1:]:
@@ -108,7 +108,7 @@ def check_y(y: Any, rows: int, units: int, loss: Loss) -> NDArray[np.float32]:
         got = "is a single number" if array.ndim == 0 else f"has {len(array)} rows"
         raise ValueError(f"y must have as many rows as x: x has {rows}, y {got}")
     columns = 1 if loss.sparse else units
-    if array.shape not in ((rows, columns), *([(rows,)] if columns == 1 else [])):
+    if array.shape != (rows, columns) and (columns > 1 or array.shape != (rows,)):
         wanted = f"({rows},) with class numbers" if loss.sparse else f"({rows}, {units})"
         raise ValueError(
             f"y must have the shape {wanted} for {loss.name} and an output of {units} units, got {array.shape}"
@@ -162,6 +162,6 @@ def check_indices(name: str, indices: Any, rows: int, count: int | None = None) 
 
 def as_rows(samples: Rows) -> Rows:
     """Return samples of any shape, or none, as rows."""
-    if isinstance(samples, SparseRows):
+    if isinstance(samples, SparseRows) or samples.ndim == 2:
         return samples
     return samples.reshape(len(samples), prod(samples.shape[1:]))

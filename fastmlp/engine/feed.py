@@ -23,6 +23,9 @@ def read_only(array: NDArray[Any]) -> NDArray[np.float32]:
     return view
 
 
+NO_WEIGHTS = read_only(np.empty(0, np.float32))
+
+
 class Feed:
     """Rows of one data set.
 
@@ -49,7 +52,7 @@ class Feed:
         chosen: NDArray[np.int64] | None = None,
     ) -> None:
         self.x, self.worth, self.chosen = x, worth, chosen
-        self.y, self.weights = read_only(y), read_only(weights)
+        self.y, self.weights = read_only(y), read_only(weights) if weights.size else NO_WEIGHTS
         self.rows = len(x) if chosen is None else len(chosen)
         self.columns = y.shape[1]
         # np.dtype equality is of the byte order too
@@ -57,9 +60,9 @@ class Feed:
         # rows that are converted at a time
         self.block = max(1, BLOCK_FLOATS // x.shape[1])
         self._centres: dict[bool, NDArray[np.float64]] = {}
-        self._whole: Data | None = None
+        self.whole: Data | None = None
         if self.direct:
-            self._whole = Data(read_only(np.asarray(x)), self.y, self.weights, NO_ORDER)
+            self.whole = Data(read_only(np.asarray(x)), self.y, self.weights, NO_ORDER)
 
     def centre(self, *, weighted: bool) -> NDArray[np.float64]:
         """Return the mean of each column of the targets, by the rows' weights if ``weighted``."""
@@ -94,8 +97,8 @@ class Feed:
 
         An empty ``order`` is that of ``x``; after a conversion the rows stand in their order already.
         """
-        if self._whole is not None:
-            return (self._whole if order is NO_ORDER else self._whole._replace(order=order)), 0
+        if self.whole is not None:
+            return (self.whole if order is NO_ORDER else self.whole._replace(order=order)), 0
         rows = order[first:last] if order.size else slice(first, last)
         x = floats(self.x[rows])
         weights = self.weights[rows] if self.weights.size else self.weights

@@ -78,6 +78,20 @@ class _Size(NamedTuple):
     pace: Pace
 
 
+class _Again(NamedTuple):
+    """A step that was a run by itself, made by one thread: what the same with other rows needs.
+
+    Everything in ``job`` follows from the others, but for what is counted.
+    """
+
+    objective: t.Objective
+    update: t.Update
+    shape: tuple[int, int]
+    weighted: bool
+    space: t.Workspace
+    job: t.Int64
+
+
 # sizes and workspaces that are kept
 MOST_SIZES, MOST_ROOMS = 64, 4
 
@@ -121,6 +135,7 @@ class Session:
         self._seen: dict[str, Any] = {}
         self._sizes: dict[tuple[bool, int, bool], _Size] = {}
         self._rooms: dict[tuple[object, ...], Room] = {}
+        self._again: _Again | None = None
         # words of a leader alone; with helpers, who may come late, each call has words of its own
         self._sync = np.zeros(t.SYNC_WORDS, np.int64)
         # its machine code after the first call
@@ -169,8 +184,9 @@ class Session:
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
         """Take the optimizer's present settings; its slots start anew when it is another one, or has others."""
-        seen = {**vars(optimizer), "batches": None}
-        if optimizer is self._optimizer and seen == self._seen:
+        # what it counts is no setting
+        self._seen["batches"] = optimizer.batches
+        if optimizer is self._optimizer and vars(optimizer) == self._seen:
             optimizer.batches = self.iterations
             return
         settings, slots = optimizer.settings(), optimizer.slots
@@ -185,7 +201,7 @@ class Session:
             self._optimizer, self._slots, self._update = optimizer, slots, update
             self._start_slots()
         self._update = self._update._replace(settings=settings)
-        self._seen = seen
+        self._seen = dict(vars(optimizer))
         optimizer.batches = self.iterations
         self._job[t.OPTIMIZER] = optimizer.kind
         self._extended = not is_common_optimizer(optimizer, settings)
@@ -422,6 +438,10 @@ class Session:
                     self._count(int(job[t.ITERATION]))
                 if looking is not None:
                     looking.raise_error()
+                elif steps == 1 and job[t.MODE] == t.TRAIN and feed.direct and flops < 2 * FLOPS_A_THREAD_AND_RUN:
+                    self._again = _Again(
+                        self._objective, self._update, feed.y.shape, feed.weights.size > 0, space, job.copy()
+                    )
                 seconds_a_step = (time.perf_counter() - begun) / (stop - step)
                 pace.record(threads, seconds_a_step)
                 if self._sums[t.DIVERGED]:
@@ -429,6 +449,29 @@ class Session:
                 step = stop
                 if watch is not None and self._watched(watch, last):
                     return
+
+    def _step(self, feed: Feed) -> None:
+        """Go on with a run by one batch of all rows."""
+        again, job = self._again, self._job
+        if (
+            again is None
+            or again.objective is not self._objective
+            or again.update is not self._update
+            or again.shape != feed.y.shape
+            or again.weighted != (feed.weights.size > 0)
+            or feed.whole is None
+            or feed.chosen is not None
+            or job[t.MODE] != t.TRAIN
+        ):
+            self._go(feed, feed.rows)
+            return
+        draws = job[t.DRAWS]
+        np.copyto(job, again.job)
+        job[t.ITERATION], job[t.DRAWS] = self.iterations, draws
+        try:
+            self._call(None, 1, again.space, feed.whole)
+        finally:
+            self._count(int(job[t.ITERATION]))
 
     def _watched(self, watch: Watch, rows: int) -> bool:
         """Call ``watch``, which may use this session itself, and go back to the run's own state."""
@@ -446,14 +489,14 @@ class Session:
                 self._go_back(state, batches)
                 self._job[...] = job
 
-    def _call(self, team: Team, threads: int, space: t.Workspace, data: t.Data) -> None:
+    def _call(self, team: Team | None, threads: int, space: t.Workspace, data: t.Data) -> None:
         """Lead one compiled call, and have the team help."""
         sync = self._sync if threads == 1 else np.zeros(t.SYNC_WORDS, np.int64)
         arguments = (
             self.plan.network, space, self._objective, self._update, data, self._job, self._sums, sync
         )  # fmt: skip
         try:
-            if threads > 1:
+            if team is not None and threads > 1:
                 team.help(run_steps, (*arguments, True), threads - 1)
             with nullcontext() if self._callback is None else nothing_dropped():
                 self._run_steps(*arguments, False)
@@ -520,7 +563,7 @@ class Session:
         """Make one step with all rows; return False if the loss or a weight is not finite."""
         with self.turns.lock:
             self._begin(feed, t.TRAIN)
-            self._go(feed, feed.rows)
+            self._step(feed)
             return self._trained()
 
     def train_blocks(self, blocks: Iterable[Feed], watch: Watch | None = None) -> bool:
@@ -547,7 +590,7 @@ class Session:
         for feed in self._outside(blocks):
             if rows == 0:
                 self._begin(feed, mode)
-            self._go(feed, feed.rows)
+            self._step(feed)
             rows += feed.rows
             if self._sums[t.DIVERGED] or (watch is not None and self._watched(watch, rows)):
                 return
