@@ -4,6 +4,7 @@ The pages are the Markdown files beside this one, which a repository's web page 
 ``api``, which is made of the docstrings. Nothing on the site is loaded from the network.
 """
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,27 @@ copybutton_prompt_text = ">>> |\\.\\.\\. |\\$ "
 copybutton_prompt_is_regexp = True
 
 
+# Links that leave this folder lead to the files themselves on a repository's web page. The site has pages of them.
+ELSEWHERE = {
+    r"\.\./examples/(\w+)\.py": r"programs.md#\1py",
+    r"\.\./CONTRIBUTING\.md": "contributing.md",
+    r"\.\./CHANGELOG\.md": "changelog.md",
+    r"\.\./README\.md": "index.md",
+}
+
+# Pages that have a place in the table of contents before they are written.
+PLANNED = ("command-line", "data", "distributed", "many")
+
+
+def prepare(app: Any, docname: str, source: list[str]) -> None:
+    """Lead links to files outside of this folder to the site's own pages, and leave out pages that are not there."""
+    for outside, page in ELSEWHERE.items():
+        source[0] = re.sub(rf"\]\({outside}", f"]({page}", source[0])
+    if docname == "index":
+        for page in set(PLANNED) - app.env.found_docs:
+            source[0] = re.sub(rf"^{page}\n", "", source[0], flags=re.MULTILINE)
+
+
 def documented(name: str) -> Any:
     """Return what a dotted name stands for, or None."""
     parts = name.split(".")
@@ -78,4 +100,5 @@ def resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
 
 def setup(app: Any) -> None:
     """Take part in the build."""
+    app.connect("source-read", prepare)
     app.connect("missing-reference", resolve)
