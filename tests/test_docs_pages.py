@@ -11,6 +11,8 @@ pages_of_code = [page for page in pages.PAGES if pages.blocks(page)]
 TEXTS = [*pages.PAGES, pages.ROOT / "CONTRIBUTING.md", pages.ROOT / "CHANGELOG.md"]
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+# the last digits of what is computed, and so of what is printed, are the processor's own
+NUMBER = re.compile(r"(?<!\w)-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 # what the blocks of a page draw
 PICTURES = {"features.md": 7, "guide.md": 4, "start.md": 2}
 
@@ -19,9 +21,18 @@ def name(page):
     return page.relative_to(pages.ROOT).as_posix()
 
 
+def numbers(text):
+    return [float(number) for number in NUMBER.findall(text)]
+
+
+def words(text):
+    """Everything but numbers, the room they take, and which epoch was the best."""
+    return [NUMBER.sub("#", line).replace("best:", "").split() for line in text.strip().splitlines()]
+
+
 @pytest.mark.jit_only
 @pytest.mark.parametrize("page", pages_of_code, ids=name)
-def test_code_runs(page, tmp_path, monkeypatch, capsys):
+def test_code_runs(page, tmp_path, monkeypatch):
     """A page is one session, in an empty folder."""
     pyplot = pytest.importorskip("matplotlib.pyplot")
     monkeypatch.chdir(tmp_path)
@@ -31,7 +42,11 @@ def test_code_runs(page, tmp_path, monkeypatch, capsys):
     try:
         for block in pages.blocks(page):
             if block.language == "python":
-                pages.run_python(block, page, space)
+                printed = pages.run_python(block, page, space)
+                assert not re.search(r"\bnan\b", printed)
+                if block.shown is not None:
+                    assert words(printed) == words(block.shown)
+                    assert numbers(printed) == pytest.approx(numbers(block.shown), rel=0.1, abs=0.03)
             else:
                 pages.run_shell(block)
         assert len(pyplot.get_fignums()) == PICTURES.get(page.name, 0)
@@ -40,7 +55,6 @@ def test_code_runs(page, tmp_path, monkeypatch, capsys):
         for module in set(sys.modules) - loaded:
             if str(tmp_path) in str(getattr(sys.modules[module], "__file__", "")):
                 del sys.modules[module]
-    assert not re.search(r"\bnan\b", capsys.readouterr().out)
 
 
 def anchors(page):
