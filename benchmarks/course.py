@@ -52,7 +52,8 @@ def block(example: Path, printed: str, picture: str) -> str:
     """Return an example's part of the page."""
     number = example.name[:2]
     command = f"python examples/{example.name} --picture {number}.png"
-    return f"```sh\n{command}\n```\n\n```text\n{printed}\n```\n\n![{title(example)}]({picture})"
+    link = f"[examples/{example.name}](../examples/{example.name})"
+    return f"{link}\n\n```sh\n{command}\n```\n\n```text\n{printed}\n```\n\n![{title(example)}]({picture})"
 
 
 def main(given: Sequence[str] | None = None) -> int:

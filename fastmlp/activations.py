@@ -22,6 +22,28 @@ from .kernels.jit import kernel, scalar, shape_function
 from .kernels.softmax import softmax_forward
 from .names import find
 
+__all__ = [
+    "ELU",
+    "GELU",
+    "SELU",
+    "TABLE",
+    "Activation",
+    "Custom",
+    "Exponential",
+    "HardSigmoid",
+    "LeakyReLU",
+    "Linear",
+    "Mish",
+    "ReLU",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Softsign",
+    "Tanh",
+    "get",
+]
+
 Buffer = NDArray[np.float32]
 Scalar = Callable[..., np.float32]
 

@@ -10,6 +10,16 @@ from .configs import Configured
 from .errors import finite_number
 from .names import find
 
+__all__ = [
+    "ALIASES",
+    "TABLE",
+    "Constraint",
+    "MaxNorm",
+    "NonNeg",
+    "UnitNorm",
+    "get",
+]
+
 UNCONSTRAINED, MAX_NORM, NON_NEG, UNIT_NORM = range(4)
 
 

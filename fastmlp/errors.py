@@ -7,6 +7,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
+__all__ = [
+    "FastMLPError",
+    "ModelBusyError",
+    "ModelFileError",
+    "NotBuiltError",
+    "NotCompiledError",
+    "TrainingDivergedError",
+]
+
 FLOAT32_LARGEST = float(np.finfo(np.float32).max)
 
 

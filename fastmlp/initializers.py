@@ -17,6 +17,24 @@ from .configs import Configured
 from .errors import finite_number
 from .names import find
 
+__all__ = [
+    "TABLE",
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "Orthogonal",
+    "RandomNormal",
+    "RandomUniform",
+    "Zeros",
+    "get",
+]
+
 # The standard deviation of a standard normal variable truncated to [-2, 2].
 TRUNCATED_STDDEV = 0.87962566103423978
 

@@ -13,6 +13,15 @@ from .kernels.jit import kernel
 from .kernels.sums import sum_of
 from .names import find
 
+__all__ = [
+    "L1",
+    "L1L2",
+    "L2",
+    "TABLE",
+    "Regularizer",
+    "get",
+]
+
 Buffer = NDArray[np.float32]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_benchmarks import CONDITIONS, run
 
-from benchmarks import batch_size, feature_costs, scaling, sweep, time_to_accuracy
+from benchmarks import batch_size, feature_costs, report, roofline, scaling, sweep, time_to_accuracy
 from benchmarks.accuracy_trainers import TRAINERS, import_for
 from fastmlp.ladder import sides
 from fastmlp.ladder.cases import GROUPS, Case, start_weights
@@ -29,6 +29,7 @@ def of_case(case, picoseconds):
     [
         ("batch_size", ["folder", "--seeds", "--json"]),
         ("feature_costs", ["--seconds", "--page"]),
+        ("roofline", ["--ladder", "--seconds", "--page"]),
         ("scaling", ["--axes", "--chart", "--page"]),
         ("sweep", ["--widths", "--batches", "--chart"]),
         ("time_to_accuracy", ["folder", "--target", "--seeds"]),
@@ -208,3 +209,56 @@ def test_feature_costs():
     shown = feature_costs.table([2.0 * (1 + i) for i in range(len(times))]).splitlines()
     assert shown[2] == "| `as it is` | 2.0 | 1.00 |"
     assert shown[4].endswith("| 6.0 | 3.00 |")
+
+
+def test_what_a_step_needs_at_least():
+    rung = roofline.Rung(Case("two layers", (3, 4, 2), "relu", "mse", 10, 100))
+    assert rung.parameters == 3 * 4 + 4 + 4 * 2 + 2
+    # forward, the weights' gradients, and the inputs' gradient of the second layer; 2 operations each
+    assert rung.flops == 2 * 10 * (2 * (3 * 4 + 4 * 2) + 4 * 2)
+    rows, forward, backward, update = 10 * (3 + 2), 26, 4 * 2, 6 * 26
+    assert rung.bytes == 4 * (rows + forward + backward + update)
+    assert rung.state == 3 * 4 * 26
+    assert rung.functions == 10 * (4 + 2)
+    labels = roofline.Rung(Case("classes", (3, 4, 2), "relu", "ce", 10, 100))
+    assert labels.bytes == rung.bytes - 4 * 10
+
+
+def test_the_roofline_takes_the_ladder_from_a_page(tmp_path, monkeypatch, capsys):
+    digits, wide = (case for case in GROUPS["rungs"] if case.name in ("digits", "wide1024"))
+    # twice as long as the products take at the peak
+    results = [result(case, {"fastmlp": [2 * case.flops_per_step / 100e9]}, peak=100e9) for case in (digits, wide)]
+    page = tmp_path / "speed.md"
+    ladder = report.markdown(Findings(results, {"fastmlp": "1"}), CONDITIONS)
+    page.write_text(
+        f"<!-- ladder: begin -->\n{ladder}\n<!-- ladder: end -->\n<!-- roofline: begin --><!-- roofline: end -->\n"
+    )
+    (run_,) = roofline.ladder_of(page)
+    assert (run_.threads, run_.peak) == (1, 100e9)
+    assert run_.microseconds == pytest.approx({r.case.name: r.microseconds("fastmlp") for r in results}, rel=0.02)
+
+    # memory so slow that it is the limit of the one, and so quick that it is none of the other
+    monkeypatch.setattr(roofline, "bandwidth", lambda size, threads, seconds: 1e9 if size < 1e6 else 1e12)
+    assert roofline.main(["--ladder", str(page), "--page", str(page)]) == 0
+    rows = {
+        line.split("|")[1].split()[0]: line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")
+    }
+    assert rows["wide1024"] in page.read_text()
+    table = page.read_text().partition("roofline: begin")[2].partition("**Beside")[0]
+    slow, quick = (
+        next(line for line in table.splitlines() if line.startswith(f"| {name}")) for name in ("digits", "wide1024")
+    )
+    assert "| memory |" in slow
+    assert "| arithmetic |" in quick
+    assert quick.rstrip(" |").endswith("50%")
+
+
+def test_a_page_without_a_ladder_has_no_roofline(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("nothing")
+    with pytest.raises(ValueError, match="no tables of the ladder"):
+        roofline.ladder_of(page)
+
+
+def test_copies_have_a_rate():
+    assert roofline.bandwidth(1 << 20, 2, 0.0) > 0

@@ -327,7 +327,8 @@ def test_the_page_is_written_by_its_script(tmp_path, capsys):
     page.write_text("before\n<!-- 03: begin -->\nold\n<!-- 03: end -->\nafter\n", encoding="utf-8")
     assert course.main(["--only", "03", "--page", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n<!-- 03: begin -->\n```sh\npython examples/03_forward_propagation.py")
+    link = "[examples/03_forward_propagation.py](../examples/03_forward_propagation.py)"
+    assert text.startswith(f"before\n<!-- 03: begin -->\n{link}\n\n```sh\npython examples/03_forward_propagation.py")
     assert "layer 2 a" in text
     assert "The picture is in" not in text
     assert text.endswith("](course/03.png)\n<!-- 03: end -->\nafter\n")

@@ -32,7 +32,7 @@ def value_and_gradient(loss, y, out, *, logits=False):
     """The compiled loss and its gradient, without the mean over rows."""
     rows, columns = out.shape
     gradient = np.empty(out.size, np.float32)
-    value = losses.loss_value_and_grad(
+    value = losses.table.loss_value_and_grad(
         loss.compiled_kind(logits), loss.compiled_parameters(), out.astype(np.float32).reshape(-1),
         y.astype(np.float32).reshape(-1), np.empty(0, np.float32), rows, columns, 1,
         np.empty(rows * (columns + 2), np.float32), gradient,

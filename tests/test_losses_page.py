@@ -1,13 +1,10 @@
 """docs/losses.md: every loss there is what its formula says, and its gradient is that of its value."""
 
-import re
-from pathlib import Path
-
 import numpy as np
+import pages
 import pytest
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "losses.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+PAGE = pages.DOCS / "losses.md"
 RNG = np.random.default_rng(0)
 Y = RNG.uniform(0.2, 2, (7, 3))
 A = RNG.uniform(0.2, 2, (7, 3))
@@ -21,8 +18,8 @@ SHARES = RNG.uniform(0.05, 0.95, (7, 3))
 def space():
     """What the page defines."""
     names = {}
-    for block in BLOCKS[:-1]:
-        exec(compile(block, "losses.md", "exec"), names)
+    for block in pages.blocks(PAGE)[:-1]:
+        pages.run_python(block, PAGE, names)
     return names
 
 
@@ -68,9 +65,8 @@ def test_values_and_gradients(name, space):
 
 
 @pytest.mark.jit_only
-def test_the_example_trains(space, capsys):
-    exec(compile(BLOCKS[-1], "losses.md", "exec"), dict(space))
-    first, last = map(float, capsys.readouterr().out.split())
+def test_the_example_trains(space):
+    first, last = map(float, pages.run_python(pages.blocks(PAGE)[-1], PAGE, dict(space)).split())
     assert last < 0.7 * first
 
 

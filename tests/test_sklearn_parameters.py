@@ -1,8 +1,6 @@
-"""What MLPClassifier and MLPRegressor have beyond scikit-learn's, what they refuse, and their page of the docs."""
+"""What MLPClassifier and MLPRegressor have beyond scikit-learn's, and what they refuse."""
 
-import re
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -275,14 +273,3 @@ def test_targets_that_are_refused():
         ours("Regressor", max_iter=1, batch_size="auto").fit(x, ONE[:40], 1.0),
         ours("Regressor", max_iter=1, batch_size="auto").fit(x, ONE[:40]),
     )
-
-
-@pytest.mark.jit_only
-def test_the_page_about_scikit_learn_runs(capsys):
-    page = (Path(__file__).parents[1] / "docs" / "scikit-learn.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    space = {"__name__": "__main__"}
-    for number, block in enumerate(blocks):
-        exec(compile(block, f"scikit-learn.md, block {number}", "exec"), space)
-    assert len(blocks) >= 3
-    assert "nan" not in capsys.readouterr().out

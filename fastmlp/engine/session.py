@@ -17,8 +17,8 @@ from ..kernels.unraised import nothing_dropped
 from ..losses import Custom, Loss
 from ..losses.kinds import PARAMETERS
 from ..losses.table import is_common as is_common_loss
-from ..metrics import METRIC_FIELDS, Metric
-from ..metrics.kinds import FIRST_PARAMETER, LAST_PARAMETER, R2, WEIGHTED
+from ..metrics import Metric
+from ..metrics.kinds import FIRST_PARAMETER, LAST_PARAMETER, METRIC_FIELDS, R2, WEIGHTED
 from ..optimizers import LBFGS, Optimizer
 from ..optimizers.base import FACTORS
 from ..optimizers.lbfgs import Minimization

@@ -4,7 +4,10 @@ A layer lays itself out as *stages* of a chain (``engine/chain.py``), which is w
 one: a class with ``output_shape``, ``_make_weights`` and ``lay`` in a file of this folder.
 """
 
-from .base import Layer, Shape, Weight, Weights
+from .base import Layer
+from .base import Shape as Shape
+from .base import Weight as Weight
+from .base import Weights as Weights
 from .dense import Dense
 from .input import Input
 from .noise import Dropout, GaussianNoise
@@ -20,7 +23,8 @@ TABLE: dict[str, type[Layer]] = {
     )
 }  # fmt: skip
 
+# what the engine takes from here beside these, imported above, is no part of what users are promised
 __all__ = [
-    "Activation", "BatchNormalization", "Dense", "Dropout", "Flatten", "GaussianNoise", "Input", "Layer",
-    "LayerNormalization", "Normalization", "Rescaling", "Residual", "Shape", "Weight", "Weights",
+    "TABLE", "Activation", "BatchNormalization", "Dense", "Dropout", "Flatten", "GaussianNoise", "Input", "Layer",
+    "LayerNormalization", "Normalization", "Rescaling", "Residual",
 ]  # fmt: skip

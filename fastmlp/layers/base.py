@@ -135,7 +135,10 @@ class Layer(Configured):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
-        """Make a layer, without weights, from what :meth:`get_config` returned; see :meth:`Configured.from_config`."""
+        """Make a layer, without weights, from what :meth:`get_config` returned.
+
+        Everything as for :meth:`fastmlp.configs.Configured.from_config`.
+        """
         if not isinstance(config, Mapping):
             raise TypeError(f"the config of {cls.__name__} must be a dict of its arguments, got {config!r}")
         arguments = {name: value for name, value in config.items() if name != "trainable"}

@@ -3,7 +3,7 @@
 A file here has one group of them, each with its formula as a kernel and its class. To add one, write
 ``(y, p, c) -> (value, slope)`` for target ``y``, output ``p`` and parameter ``c`` in such a file (or a kernel over
 rows, as for the focal ones), its class, a number in ``kinds``, and in ``table`` a branch of
-:func:`loss_value_and_grad` and a place in :data:`TABLE`.
+``loss_value_and_grad`` and a place in :data:`TABLE`.
 """
 
 from .base import Loss
@@ -13,7 +13,7 @@ from .custom import Custom
 from .divergence import KLDivergence
 from .hinge import Hinge
 from .regression import Huber, LogCosh, MeanAbsoluteError, MeanSquaredError, Poisson, Quantile
-from .table import ALIASES, TABLE, get, loss_value_and_grad
+from .table import ALIASES, TABLE, get
 
 __all__ = [
     "ALIASES",
@@ -34,5 +34,4 @@ __all__ = [
     "Quantile",
     "SparseCategoricalCrossentropy",
     "get",
-    "loss_value_and_grad",
 ]

@@ -16,7 +16,6 @@ from .area import AUC
 from .arrays import confusion_matrix, mean_squared_error, root_mean_squared_error
 from .base import Metric
 from .confusion import F1Score, Precision, Recall
-from .kinds import METRIC_FIELDS
 from .matrix import ConfusionMatrix
 from .regression import (
     MeanAbsoluteError,
@@ -25,12 +24,15 @@ from .regression import (
     R2Score,
     RootMeanSquaredError,
 )
-from .table import ALIASES, TABLE, check, keys, resolve
+from .table import ALIASES, TABLE
+from .table import check as check
+from .table import keys as keys
+from .table import resolve as resolve
 
+# what models take from here beside these, imported above, is no part of what users are promised
 __all__ = [
     "ALIASES",
     "AUC",
-    "METRIC_FIELDS",
     "TABLE",
     "BinaryAccuracy",
     "CategoricalAccuracy",
@@ -47,10 +49,7 @@ __all__ = [
     "SparseCategoricalAccuracy",
     "SparseTopKCategoricalAccuracy",
     "TopKCategoricalAccuracy",
-    "check",
     "confusion_matrix",
-    "keys",
     "mean_squared_error",
-    "resolve",
     "root_mean_squared_error",
 ]

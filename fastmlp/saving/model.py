@@ -121,7 +121,7 @@ class Saving:
         return cast("Self", model)
 
     def to_json(self, **options: Any) -> str:
-        """Return the architecture as JSON; ``options`` are those of :func:`json.dumps`."""
+        """Return the architecture as JSON; ``options`` are those of ``json.dumps``."""
         return json.dumps(self.get_config(), **options)
 
     def get_compile_config(self) -> dict[str, Any] | None:
