@@ -44,7 +44,7 @@ def test_bench_files_collect():
     ("module", "options"),
     [
         ("benchmarks", ["--quick", "--threads", "--only", "--json"]),
-        ("benchmarks.report", ["--cases", "--threads", "--against", "--readme"]),
+        ("benchmarks.report", ["--cases", "--threads", "--against", "--pages"]),
     ],
 )
 def test_commands_explain_themselves(module, options):
@@ -101,20 +101,17 @@ def test_report_fills_in_earlier_sides():
 
 def test_report_goes_between_the_markers(tmp_path, capsys, monkeypatch):
     pytest.importorskip("matplotlib")
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n\n{BEGIN}\nold\n{END}\n\nafter\n", encoding="utf-8")
-    (tmp_path / "docs").mkdir()
+    files = [tmp_path / name for name in ("README.md", "other.md")]
+    for file in files:
+        file.write_text(f"before {file}\n\n{BEGIN}\nold\n{END}\n\nafter\n", encoding="utf-8")
     loaded = saved(tmp_path / "findings.json", findings())
-    assert report.main(["--load", loaded, "--readme", str(readme)]) == 0
-    text = readme.read_text(encoding="utf-8")
-    assert text.startswith(f"before\n\n{BEGIN}\n![")
-    assert text.endswith(f"\n{END}\n\nafter\n")
-    assert "(docs/ladder.png)" in text
-    assert "old" not in text
-    for ending in (".png", ".svg"):
-        assert (tmp_path / "docs" / f"ladder{ending}").stat().st_size > 1000
+    assert report.main(["--load", loaded, "--pages", *map(str, files), "--chart", str(tmp_path / "ladder")]) == 0
     printed = capsys.readouterr()
-    assert printed.out.strip() in text
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert text == f"before {file}\n\n{BEGIN}\n{printed.out.strip()}\n{END}\n\nafter\n"
+    for ending in (".png", ".svg"):
+        assert (tmp_path / f"ladder{ending}").stat().st_size > 1000
     assert "other programs had 50% of the cores" in printed.err
 
 
@@ -133,7 +130,7 @@ def test_report_keeps_findings_that_disagree_out_of_the_readme(tmp_path, capsys)
     measured = findings()
     measured.disagreements.append("coffee: the losses differ")
     loaded = saved(tmp_path / "findings.json", measured)
-    assert report.main(["--load", loaded, "--readme", str(readme)]) == 1
+    assert report.main(["--load", loaded, "--pages", str(readme)]) == 1
     assert "error: coffee: the losses differ" in capsys.readouterr().err
     assert readme.read_text(encoding="utf-8") == f"{BEGIN}{END}"
 
@@ -158,5 +155,5 @@ def test_report_measures_and_saves(tmp_path, capsys, monkeypatch):
 
 def test_report_refuses_a_readme_of_mixed_runs(capsys):
     with pytest.raises(SystemExit):
-        report.main(["--readme", "README.md", "--clock", "cpu"])
+        report.main(["--pages", "README.md", "--clock", "cpu"])
     assert "by the wall clock" in capsys.readouterr().err

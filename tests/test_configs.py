@@ -149,7 +149,9 @@ class Impostor(layers.Layer):
 Impostor.__name__ = "Dense"
 
 
-@pytest.mark.parametrize("value", [Own(), Impostor(), object(), {"a": 1}, {1}, len, Dense, 1j], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", [Own(), Impostor(), object(), {"a": 1}, {1}, len, Dense, 1j], ids=lambda value: type(value).__name__
+)
 def test_what_is_not_ours_cannot_be_written(value):
     with pytest.raises(TypeError, match="cannot be written down"):
         configs.encode(value)
