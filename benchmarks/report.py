@@ -1,7 +1,8 @@
 """Measures the ladder and reports it: ``python -m benchmarks.report``.
 
-Without more it prints the tables as Markdown. ``--chart docs/images/ladder --pages README.md docs/performance.md`` also
-draws them, and writes them between the two markers of those files. To look at one case quickly, or again after a change::
+Without more it prints the tables as Markdown. ``--chart docs/images/ladder --pages README.md docs/performance.md``
+also draws them, and writes them between the two markers of those files. To look at one case quickly, or again after
+a change::
 
     python -m benchmarks.report --cases tabular --seconds 1 --save before.json
     python -m benchmarks.report --cases tabular --seconds 1 --sides fastmlp --against before.json
