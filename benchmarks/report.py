@@ -1,7 +1,7 @@
 """Measures the ladder and reports it: ``python -m benchmarks.report``.
 
-Without more it prints the tables as Markdown. ``--readme README.md`` also writes them between the two markers of
-that file, with a chart beside it. To look at one case quickly, or again after a change::
+Without more it prints the tables as Markdown. ``--page docs/performance.md`` also writes them between the two markers
+of that file, with a chart beside it. To look at one case quickly, or again after a change::
 
     python -m benchmarks.report --cases tabular --seconds 1 --save before.json
     python -m benchmarks.report --cases tabular --seconds 1 --sides fastmlp --against before.json
@@ -39,10 +39,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--load", type=Path, metavar="FILE", help="report these findings and measure nothing")
     parser.add_argument("--against", type=Path, metavar="FILE", help="take the sides not measured from these findings")
     parser.add_argument("--chart", type=Path, metavar="STEM", help="draw STEM.png and STEM.svg (needs matplotlib)")
-    parser.add_argument("--readme", type=Path, metavar="FILE", help="write the report between this file's markers")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write the report between this file's markers")
     options = parser.parse_args(given)
-    if options.readme and (options.against or options.clock != "wall"):
-        parser.error("--readme is for times of one run by the wall clock, without --against and --clock")
+    if options.page and (options.against or options.clock != "wall"):
+        parser.error("--page is for times of one run by the wall clock, without --against and --clock")
     return options
 
 
@@ -163,8 +163,8 @@ def spread(findings: Findings) -> str:
 
 def main(given: Sequence[str] | None = None) -> int:
     options = arguments(given)
-    if options.readme:
-        insert(options.readme, None)  # it would be a pity to find out after measuring
+    if options.page:
+        insert(options.page, None)  # it would be a pity to find out after measuring
     if options.load:
         stored = json.loads(options.load.read_text(encoding="utf-8"))
         findings, where = Findings.from_dict(stored["findings"]), stored["conditions"]
@@ -181,19 +181,19 @@ def main(given: Sequence[str] | None = None) -> int:
         findings = fill(findings, Findings.from_dict(earlier["findings"]))
     for reason in findings.disagreements:
         print(f"error: {reason}", file=sys.stderr)
-    if not findings.results or (options.readme and findings.disagreements):
+    if not findings.results or (options.page and findings.disagreements):
         return 1
     report = markdown(findings, where)
     print(report)
     print(spread(findings), file=sys.stderr)
-    chart = options.chart or (options.readme.parent / "docs" / "ladder" if options.readme else None)
+    chart = options.chart or (options.page.parent / "images" / "ladder" if options.page else None)
     if chart:
         from .chart import draw
 
         draw(findings.results, where, chart)
-    if options.readme:
-        picture = Path(chart).with_suffix(".png").relative_to(options.readme.parent).as_posix()
-        insert(options.readme, f"![Times of a training step, relative to fastmlp's]({picture})\n\n{report}")
+    if options.page:
+        picture = Path(chart).with_suffix(".png").relative_to(options.page.parent).as_posix()
+        insert(options.page, f"![Times of a training step, relative to fastmlp's]({picture})\n\n{report}")
     return 1 if findings.disagreements else 0
 
 

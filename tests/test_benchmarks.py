@@ -44,7 +44,7 @@ def test_bench_files_collect():
     ("module", "options"),
     [
         ("benchmarks", ["--quick", "--threads", "--only", "--json"]),
-        ("benchmarks.report", ["--cases", "--threads", "--against", "--readme"]),
+        ("benchmarks.report", ["--cases", "--threads", "--against", "--page"]),
     ],
 )
 def test_commands_explain_themselves(module, options):
@@ -101,18 +101,18 @@ def test_report_fills_in_earlier_sides():
 
 def test_report_goes_between_the_markers(tmp_path, capsys, monkeypatch):
     pytest.importorskip("matplotlib")
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n\n{BEGIN}\nold\n{END}\n\nafter\n", encoding="utf-8")
-    (tmp_path / "docs").mkdir()
+    page = tmp_path / "performance.md"
+    page.write_text(f"before\n\n{BEGIN}\nold\n{END}\n\nafter\n", encoding="utf-8")
+    (tmp_path / "images").mkdir()
     loaded = saved(tmp_path / "findings.json", findings())
-    assert report.main(["--load", loaded, "--readme", str(readme)]) == 0
-    text = readme.read_text(encoding="utf-8")
+    assert report.main(["--load", loaded, "--page", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
     assert text.startswith(f"before\n\n{BEGIN}\n![")
     assert text.endswith(f"\n{END}\n\nafter\n")
-    assert "(docs/ladder.png)" in text
+    assert "(images/ladder.png)" in text
     assert "old" not in text
     for ending in (".png", ".svg"):
-        assert (tmp_path / "docs" / f"ladder{ending}").stat().st_size > 1000
+        assert (tmp_path / "images" / f"ladder{ending}").stat().st_size > 1000
     printed = capsys.readouterr()
     assert printed.out.strip() in text
     assert "other programs had 50% of the cores" in printed.err
@@ -127,15 +127,15 @@ def test_report_needs_its_markers_once(tmp_path, text):
     assert file.read_text(encoding="utf-8") == text
 
 
-def test_report_keeps_findings_that_disagree_out_of_the_readme(tmp_path, capsys):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{BEGIN}{END}", encoding="utf-8")
+def test_report_keeps_findings_that_disagree_out_of_the_page(tmp_path, capsys):
+    page = tmp_path / "performance.md"
+    page.write_text(f"{BEGIN}{END}", encoding="utf-8")
     measured = findings()
     measured.disagreements.append("coffee: the losses differ")
     loaded = saved(tmp_path / "findings.json", measured)
-    assert report.main(["--load", loaded, "--readme", str(readme)]) == 1
+    assert report.main(["--load", loaded, "--page", str(page)]) == 1
     assert "error: coffee: the losses differ" in capsys.readouterr().err
-    assert readme.read_text(encoding="utf-8") == f"{BEGIN}{END}"
+    assert page.read_text(encoding="utf-8") == f"{BEGIN}{END}"
 
 
 def test_report_measures_and_saves(tmp_path, capsys, monkeypatch):
@@ -156,7 +156,7 @@ def test_report_measures_and_saves(tmp_path, capsys, monkeypatch):
     assert report.main([*given, "--against", str(file)]) == 0
 
 
-def test_report_refuses_a_readme_of_mixed_runs(capsys):
+def test_report_refuses_a_page_of_mixed_runs(capsys):
     with pytest.raises(SystemExit):
-        report.main(["--readme", "README.md", "--clock", "cpu"])
+        report.main(["--page", "performance.md", "--clock", "cpu"])
     assert "by the wall clock" in capsys.readouterr().err
