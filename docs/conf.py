@@ -31,6 +31,7 @@ myst_heading_anchors = 3
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
+toc_object_entries_show_parents = "hide"
 numpydoc_class_members_toctree = False
 
 # --- pages ------------------------------------------------------------------------------------------------

@@ -21,7 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 # what the site is built into is no page
 PAGES = [ROOT / "README.md", *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
+# a comment right above a block says why it is not run: <!-- not run: it needs a cluster -->
+BLOCK = re.compile(
+    r"^(<!-- not run: [^\n]+ -->\n)?```(\w+)\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE
+)
 # libraries of which pages tell and that not every machine of the tests has
 OPTIONAL = ("jax", "keras", "mpi4py", "onnx", "pandas", "polars", "scipy", "sklearn", "torch")
 # commands of fastmlp's that take long, or measure, and have tests of their own
@@ -38,12 +41,12 @@ class Block(NamedTuple):
 
 
 def blocks(page):
-    """Return a page's blocks of Python and of shell commands."""
+    """Return a page's blocks of Python and of shell commands that are to be run."""
     text = page.read_text(encoding="utf-8")
     return [
-        Block(found[1], found[2], text.count("\n", 0, found.start()) + 2, found[3])
+        Block(found[2], found[3], text.count("\n", 0, found.start(3)) + 1, found[4])
         for found in BLOCK.finditer(text)
-        if found[1] in ("python", "sh")
+        if found[2] in ("python", "sh") and not found[1]
     ]
 
 
@@ -69,8 +72,10 @@ def run_shell(block):
 
 def check_command(words):
     """Run a command, or look at it."""
+    variables = {}
     while words and re.match(r"\w+=", words[0]):
-        words = words[1:]
+        name, _, value = words[0].partition("=")
+        variables[name], words = value, words[1:]
     if not words:
         return
     program, *arguments = words
@@ -83,7 +88,7 @@ def check_command(words):
         if module == "fastmlp" and arguments[2:3] and arguments[2] not in LONG:
             paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
             done = subprocess.run(
-                [sys.executable, *arguments], env={**os.environ, "PYTHONPATH": paths},
+                [sys.executable, *arguments], env={**os.environ, "PYTHONPATH": paths, **variables},
                 capture_output=True, text=True, check=False, timeout=300,
             )  # fmt: skip
             assert done.returncode == 0, f"{words} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"

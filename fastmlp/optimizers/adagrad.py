@@ -26,6 +26,15 @@ class Adagrad(Optimizer):
 
     The sums of squared gradients start from ``initial_accumulator_value``. ``epsilon`` is added under the root, as in
     Keras; PyTorch adds it to the root, and starts from 0 by default.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+        Step size.
+    initial_accumulator_value, epsilon : float
+        From 0; not both 0.
+    **settings
+        All others are those of :class:`Optimizer`.
     """
 
     kind = ADAGRAD_KIND

@@ -72,6 +72,21 @@ class Adam(Optimizer):
 
     ``epsilon`` is added as in Keras, to the root of the uncorrected second moment ("epsilon hat" in the paper);
     PyTorch adds it after the correction of the bias, which is a smaller epsilon in the first steps.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+        Step size.
+    beta_1 : float
+        How much of the mean of the gradients is kept, from 0 to below 1.
+    beta_2 : float
+        How much of the mean of their squares is kept, from 0 to below 1.
+    epsilon : float
+        What keeps a division by a small root small, above 0.
+    amsgrad : bool
+        Whether to divide by the root of the largest mean of squares so far.
+    **settings
+        All others are those of :class:`Optimizer`.
     """
 
     kind = ADAM_KIND
@@ -104,7 +119,19 @@ class Adam(Optimizer):
 
 @dataclass
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101)."""
+    """Adam with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101).
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+        Step size.
+    weight_decay : float, optional
+        ``w -= w * weight_decay * learning_rate`` before each update.
+    beta_1, beta_2, epsilon, amsgrad
+        As for :class:`Adam`.
+    **settings
+        All others are those of :class:`Optimizer`.
+    """
 
     name = "adamw"
 

@@ -30,6 +30,17 @@ class Lion(Optimizer):
     """Lion: every parameter takes a step of the learning rate's size, by the sign of a momentum.
 
     It wants a learning rate that is 3 to 10 times smaller than Adam's (section 5 of the paper).
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+        Step size.
+    beta_1 : float
+        How much the momentum counts beside the gradient in the step, above 0 and at most 1.
+    beta_2 : float
+        How much of the momentum is kept, from 0 to 1.
+    **settings
+        All others are those of :class:`Optimizer`.
     """
 
     kind = LION_KIND

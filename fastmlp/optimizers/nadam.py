@@ -83,7 +83,21 @@ def nadam_step(
 
 @dataclass
 class Nadam(Optimizer):
-    """Adam with Nesterov's momentum, which grows from half of ``beta_1`` to ``beta_1`` in the first updates."""
+    """Adam with Nesterov's momentum, which grows from half of ``beta_1`` to ``beta_1`` in the first updates.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+        Step size.
+    beta_1 : float
+        How much of the mean of the gradients is kept, from 0 to below 1.
+    beta_2 : float
+        How much of the mean of their squares is kept, from 0 to below 1.
+    epsilon : float
+        What keeps a division by a small root small, above 0.
+    **settings
+        All others are those of :class:`Optimizer`.
+    """
 
     kind = NADAM_KIND
     name = "nadam"

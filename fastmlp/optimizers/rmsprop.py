@@ -46,7 +46,23 @@ def rmsprop_step(
 
 @dataclass
 class RMSprop(Optimizer):
-    """RMSprop, plain or centered, with optional momentum."""
+    """RMSprop, plain or centered, with optional momentum.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+        Step size.
+    rho : float
+        How much of the mean of squared gradients is kept, from 0 to below 1.
+    momentum : float
+        How much of the last step is added to the next one, from 0 to 1.
+    epsilon : float
+        Added to that mean below the root, as in Keras; above 0.
+    centered : bool
+        Whether to divide by the root of the gradients' variance, and not of their mean square.
+    **settings
+        All others are those of :class:`Optimizer`.
+    """
 
     kind = RMSPROP_KIND
     name = "rmsprop"

@@ -29,7 +29,19 @@ def sgd_step(w: Buffer, g: Buffer, velocity: Buffer, rate: np.float32, momentum:
 
 @dataclass
 class SGD(Optimizer):
-    """Gradient descent, with momentum and Nesterov's form of it."""
+    """Gradient descent, with momentum and Nesterov's form of it.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule
+        Step size.
+    momentum : float
+        How much of the last step is added to the next one, from 0 to 1.
+    nesterov : bool
+        Whether the gradient counts as if the momentum's step had been made already.
+    **settings
+        All others are those of :class:`Optimizer`.
+    """
 
     kind = SGD_KIND
     name = "sgd"
