@@ -33,6 +33,8 @@ from .training import Iterations, Order, as_a_set, constant_of_poisson, make_opt
 from .views import Views
 
 Float32 = NDArray[np.float32]
+# numbers of rows, or all rows
+Chosen = NDArray[np.int64] | None
 # rows of a batch where batch_size is "auto", at most
 AUTO_BATCH = 200
 
@@ -113,15 +115,46 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _fit_checked(self, X: Any, y: Any, sample_weight: Any, *, anew: bool, incremental: bool) -> Self:
         """Train a network, of checked parameters, after a check of the data."""
-        X, y = validate_data(
-            self, X, y, accept_sparse=("csr", "csc"), multi_output=True, dtype=(np.float64, np.float32),
-            y_numeric=not self._classifies, reset=anew,
-        )  # fmt: skip
-        check_finite("X", X.data if is_sparse(X) else X)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = checked_data(self, X, y, numeric=not self._classifies, reset=anew)
         targets = self._encode(y, anew=anew, incremental=incremental)
         weights = self._weights(sample_weight, y, len(targets))
+        return self._learn(X, targets, weights, None, anew=anew, incremental=incremental)
+
+    def _fit_rows(self, X: Any, y: NDArray[Any], encoded: Float32, sample_weight: Any, rows: Chosen) -> Self:
+        """Be what ``fit`` makes of some rows of data that :func:`checked_data` has checked, and that are not copied.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array or sparse matrix
+            All rows.
+        encoded : float32 (n, columns)
+            What an estimator of all rows makes of y.
+        rows : int64 array, optional
+            Those to train on, of which some may come often; by default all.
+        """
+        self.n_features_in_ = X.shape[1]
+        labels = y if rows is None else y[rows]
+        targets = self._encode(labels, anew=True, incremental=False)
+        given = sample_weight if sample_weight is None or rows is None else sample_weight[rows]
+        weights = self._weights(given, labels, len(targets))
+        if np.array_equal(targets, encoded if rows is None else encoded[rows]):
+            targets = encoded
+        elif rows is not None:
+            # there are classes that these rows do not have
+            targets = _placed(targets, rows, len(y))
+        return self._learn(X, targets, weights, rows, anew=True, incremental=False)
+
+    def _learn(
+        self,
+        X: Any,
+        targets: Float32,
+        weights: NDArray[np.float64] | None,
+        chosen: Chosen,
+        *,
+        anew: bool,
+        incremental: bool,
+    ) -> Self:
+        """Train a network on rows chosen from checked data, which have these weights."""
         generator = check_random_state(self.random_state)
         if anew:
             self._begin(generator)
@@ -134,7 +167,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         self._check_loss(targets, weights)
         if anew or self._validates() != (self.validation_scores_ is not None):
             self._count_anew()
-        self._train(X, targets, weights, generator, incremental=incremental)
+        self._train(X, targets, weights, chosen, generator, incremental=incremental)
         if self._views is not None:
             self._views.pull()
         return self
@@ -238,11 +271,12 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         X: Any,
         targets: Float32,
         weights: NDArray[np.float64] | None,
+        chosen: Chosen,
         generator: np.random.RandomState,
         *,
         incremental: bool,
     ) -> None:
-        """Train the network on checked rows."""
+        """Train the network on rows chosen from X and targets, by default all, which have these weights."""
         model, loss = self.model_, self.model_.loss
         assert loss is not None
         scale = scale_of(loss, self.loss, self.n_outputs_)
@@ -250,30 +284,44 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         if self._validates():
             if self.best_validation_score_ != -np.inf:
                 best = model.get_weights()
-            X, targets, weights, kept = self._split(X, targets, weights, generator)
-            validation = Feed(_rows(kept[0]), kept[1], _constant_weights(kept[2], len(kept[1]), scale), _worth(kept[2]))
+            train, kept = self._split(targets if chosen is None else targets[chosen], generator)
+            kept_weights = None if weights is None else weights[kept]
+            weights = None if weights is None else weights[train]
+            chosen, kept = (train, kept) if chosen is None else (chosen[train], chosen[kept])
+            kept_X, kept_targets = X[kept], targets[kept]
+            validation = Feed(
+                _rows(kept_X), kept_targets, _constant_weights(kept_weights, len(kept), scale), _worth(kept_weights)
+            )
 
             def score() -> float:
-                return self._score_of(model(kept[0]), kept[1], kept[2])
+                return self._score_of(model(kept_X), kept_targets, kept_weights)
 
-        full, given = isinstance(model.optimizer, LBFGS), len(targets)
+        full, given = isinstance(model.optimizer, LBFGS), len(targets if chosen is None else chosen)
         batch = given if full else self._batch(given)
         # a loss of one's own takes no weights
-        if given == batch <= AUTO_BATCH and not (incremental or isinstance(loss, Custom)):
+        set_of_rows = given == batch <= AUTO_BATCH and not (incremental or isinstance(loss, Custom))
+        if chosen is not None and (set_of_rows or (weights is not None and len(np.unique(chosen)) < given)):
+            # a row that comes often would need the weights of several batches
+            X, targets, chosen = X[chosen], targets[chosen], None
+        if set_of_rows:
             X, targets, weights = as_a_set(X, targets, weights)
-        rows = len(targets)
-        row_weights = _constant_weights(weights, rows, scale)
+        rows = len(targets if chosen is None else chosen)
+        own_weights = _constant_weights(weights, rows, scale)
+        row_weights = _placed(own_weights, chosen, len(targets)) if own_weights.size else own_weights
         if full:
             check_deterministic(model.layers)
             X = X if is_sparse(X) else floats(X)
         drawn = generator if self.shuffle and not full else None
-        order = Order(drawn, given, row_weights, weights, batch, scale)
-        constants = constant_of_poisson(targets) if self.loss == "poisson" else None
+        order = Order(drawn, given, row_weights, weights, chosen, batch, scale)
+        constants = None
+        if self.loss == "poisson":
+            constants = constant_of_poisson(targets if chosen is None else targets[chosen])
 
         def reported(logs: Logs, prefix: str) -> float:
             value = logs[f"{prefix}loss"]
             if constants is not None and not prefix:
-                shares = row_weights / scale if row_weights.size else 1.0
+                own = row_weights if chosen is None or not row_weights.size else row_weights[chosen]
+                shares = own / scale if own.size else 1.0
                 value += float(np.mean(shares * constants))
             name = f"{prefix}mse"
             return value - 0.5 * (self.n_outputs_ - 1) * logs[name] if name in logs else value
@@ -281,7 +329,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         iterations = Iterations(self, reported, score, best, given, single=incremental)
         called = Callbacks([*_listed(self.callbacks), iterations])
         self.n_iter_ = 0
-        feed = Feed(_rows(X), targets, row_weights, _worth(weights))
+        feed = Feed(_rows(X), targets, row_weights, _worth(weights), chosen)
         data = TrainingData(feed, None, min(batch, rows), -(-rows // batch))
         try:
             with limited(_threads(self.n_jobs)):
@@ -290,7 +338,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
                     validation_batch=AUTO_BATCH, validation_freq=1, first=0, last=self.max_iter, verbose=0,
                 )  # fmt: skip
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warnings.warn("Training interrupted by user.", stacklevel=6)
         except TrainingDivergedError as error:
             if iterations.best_weights is None:
                 raise ValueError(
@@ -298,7 +346,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
                     f"be preprocessed; or try a smaller learning_rate_init. ({error})"
                 ) from error
             iterations.diverged()
-            warnings.warn(f"{error} The best weights are kept.", ConvergenceWarning, stacklevel=5)
+            warnings.warn(f"{error} The best weights are kept.", ConvergenceWarning, stacklevel=6)
         else:
             ending = ""
             if isinstance(model.optimizer, LBFGS) and "maxfun" in model.optimizer.status:
@@ -307,15 +355,13 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
                 ending = f"Maximum iterations ({self.max_iter}) reached"
             if ending:
                 text = f"{ending} and the optimization hasn't converged yet."
-                warnings.warn(text, ConvergenceWarning, stacklevel=5)
+                warnings.warn(text, ConvergenceWarning, stacklevel=6)
         self.history_: History = called.history
         if iterations.best_weights is not None:
             model.set_weights(iterations.best_weights)
 
-    def _split(
-        self, X: Any, targets: Float32, weights: NDArray[np.float64] | None, generator: np.random.RandomState
-    ) -> tuple[Any, Float32, NDArray[np.float64] | None, tuple[Any, Float32, NDArray[np.float64] | None]]:
-        """Take a share of the rows out for validation, the same ones as scikit-learn."""
+    def _split(self, targets: Float32, generator: np.random.RandomState) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the numbers of rows to train on, and of a share for validation, the same ones as scikit-learn's."""
         stratify = targets.astype(bool) if self._classifies and self.n_outputs_ == 1 else None
         train, kept = train_test_split(
             np.arange(len(targets)), random_state=generator, test_size=self.validation_fraction, stratify=stratify
@@ -324,8 +370,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        parts = [(X[rows], targets[rows], None if weights is None else weights[rows]) for rows in (train, kept)]
-        return *parts[0], parts[1]
+        return train, kept
 
     def _batch(self, rows: int) -> int:
         """Rows of a batch."""
@@ -334,7 +379,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         if self.batch_size > rows:
             warnings.warn(
                 f"batch_size={self.batch_size} is more than the {rows} rows to train on, which make one batch",
-                stacklevel=6,
+                stacklevel=7,
             )
         return min(int(self.batch_size), rows)
 
@@ -393,6 +438,40 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def checked_data(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, NDArray[Any]]:
+    """Return data and targets of a fit as arrays, or a sparse matrix, after scikit-learn's checks.
+
+    Parameters
+    ----------
+    numeric : bool
+        Whether targets must be numbers.
+    reset : bool
+        Whether the estimator learns the number and names of features, or must know them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For data that are none, or not finite in float32.
+    """
+    X, y = validate_data(
+        estimator, X, y, accept_sparse=("csr", "csc"), multi_output=True, dtype=(np.float64, np.float32),
+        y_numeric=numeric, reset=reset,
+    )  # fmt: skip
+    check_finite("X", X.data if is_sparse(X) else X)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    return X, y
+
+
+def _placed(values: Float32, chosen: Chosen, rows: int) -> Float32:
+    """Return values of chosen rows, one for each, at the places that these have among all; zeros at the others."""
+    if chosen is None:
+        return values
+    placed = np.zeros((rows, *values.shape[1:]), np.float32)
+    placed[chosen] = values
+    return placed
 
 
 def _rows(X: Any) -> Rows:
