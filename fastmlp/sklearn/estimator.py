@@ -3,7 +3,6 @@
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from numbers import Real
 from typing import Any, Self
 
@@ -46,6 +45,14 @@ def iterates(estimator: "BaseMLP") -> bool:
     return True
 
 
+def keep(arguments: dict[str, Any]) -> None:
+    """Keep the arguments of a constructor, its ``vars()``, unchecked, as scikit-learn wants it."""
+    own = arguments.pop("self")
+    for name, value in arguments.items():
+        if name != "__class__":
+            setattr(own, name, value)
+
+
 # scikit-learn has no types, which the type: ignore of this folder are for
 class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
     """A multi-layer perceptron as an estimator; see the classes made from it."""
@@ -76,12 +83,6 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
     # whether targets are classes, and the names of losses that are scikit-learn's own
     _classifies: bool
     _own: tuple[str, ...]
-
-    def _keep(self, arguments: Mapping[str, Any]) -> None:
-        """Keep the constructor's arguments, unchecked, as scikit-learn wants it."""
-        for name, value in arguments.items():
-            if name not in ("self", "__class__"):
-                setattr(self, name, value)
 
     @abstractmethod
     def _encode(self, y: NDArray[Any], *, anew: bool, incremental: bool) -> Float32:
@@ -159,8 +160,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         if anew:
             self._begin(generator)
         else:
-            if self._views is not None:
-                self._views.push()
+            self._push()
             changed = self._follow()
         if anew or changed or not incremental:
             self._compile()
@@ -174,13 +174,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _weights(self, sample_weight: Any, y: NDArray[Any], rows: int) -> NDArray[np.float64] | None:
         """The rows' weights, by sample and by class; None where all count alike."""
-        weights: NDArray[np.float64] | None = None
-        if sample_weight is not None:
-            given = np.full(rows, sample_weight) if isinstance(sample_weight, Real) else sample_weight
-            weights = check_array(given, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-            if weights.shape != (rows,):
-                raise ValueError(f"sample_weight must have the shape ({rows},), got {weights.shape}")
-            _check_weights("sample_weight", weights)
+        weights = checked_weights(sample_weight, rows)
         if self.class_weight is not None:
             from sklearn.utils.class_weight import compute_sample_weight
 
@@ -332,7 +326,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         feed = Feed(_rows(X), targets, row_weights, _worth(weights), chosen)
         data = TrainingData(feed, None, min(batch, rows), -(-rows // batch))
         try:
-            with limited(_threads(self.n_jobs)):
+            with limited(as_threads(self.n_jobs)):
                 model._run(
                     data, validation, called, display.progress(0), shuffle=order,
                     validation_batch=AUTO_BATCH, validation_freq=1, first=0, last=self.max_iter, verbose=0,
@@ -385,21 +379,26 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _outputs(self, X: Any) -> Float32:
         """The network's outputs (n, N) for data that are checked here."""
-        try:
-            model = self.model_
-        except AttributeError:
+        if not hasattr(self, "model_"):
             check_is_fitted(self, "model_")
-            raise
         plain = (
             type(X) is np.ndarray and X.ndim == 2 and len(X) and X.dtype.kind == "f"
             and X.shape[1] == self.n_features_in_ and not hasattr(self, "feature_names_in_") and surely_finite(X)
         )  # fmt: skip
         if not plain:
             X = validate_data(self, X, accept_sparse=("csr", "csc"), dtype=(np.float64, np.float32), reset=False)
+        return self._outputs_of_checked(X)
+
+    def _outputs_of_checked(self, X: Any) -> Float32:
+        """The network's outputs (n, N) for an array or a sparse matrix of as many features."""
+        self._push()
+        # checks that the numbers are finite
+        return self.model_(X)
+
+    def _push(self) -> None:
+        """Give the network what has been written to its weights."""
         if self._views is not None:
             self._views.push()
-        # checks that the numbers are finite
-        return model(X)
 
     def _shown(self) -> Views:
         """The weights as the user may write to them."""
@@ -427,8 +426,8 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         self._shown().replace("intercepts", arrays)
 
     def __getstate__(self) -> dict[str, Any]:
-        if getattr(self, "_views", None) is not None:
-            self._views.push()  # type: ignore[union-attr]
+        if hasattr(self, "_views"):
+            self._push()
         state: dict[str, Any] = dict(super().__getstate__())
         if "_views" in state:
             state["_views"] = None
@@ -463,6 +462,18 @@ def checked_data(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) 
     if y.ndim == 2 and y.shape[1] == 1:
         y = column_or_1d(y, warn=True)
     return X, y
+
+
+def checked_weights(sample_weight: Any, rows: int) -> NDArray[np.float64] | None:
+    """Return the weights of so many rows, of which a number is that of all, or raise ValueError or TypeError."""
+    if sample_weight is None:
+        return None
+    given = np.full(rows, sample_weight) if isinstance(sample_weight, Real) else sample_weight
+    weights: NDArray[np.float64] = check_array(given, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weights.shape != (rows,):
+        raise ValueError(f"sample_weight must have the shape ({rows},), got {weights.shape}")
+    _check_weights("sample_weight", weights)
+    return weights
 
 
 def _placed(values: Float32, chosen: Chosen, rows: int) -> Float32:
@@ -503,7 +514,7 @@ def _listed(callbacks: Any) -> list[Any]:
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
 
 
-def _threads(n_jobs: int | None) -> int | None:
+def as_threads(n_jobs: int | None) -> int | None:
     """The number of threads that ``n_jobs`` stands for, as joblib counts; None is the library's default."""
     if n_jobs is None or n_jobs > 0:
         return n_jobs
