@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from ..errors import check_count, check_flag
 from ..rows import is_sparse
 
-# draws for each row at most: what sums of weights such as those of a survey would ask for
-MOST_TIMES = 100
+# draws for each row, where they follow from a sum of weights: beyond, these were hardly meant as numbers of rows
+LEAST_TIMES, MOST_TIMES = 0.1, 100
 
 
 class Bags:
@@ -100,7 +100,7 @@ def make_bags(
                 "weights to a mean of 1, or give max_samples as an integer"
             )
         count = max(1, int(max_samples * total))
-        if drawn_by is not None and count < min(10, rows):
+        if drawn_by is not None and LEAST_TIMES * np.count_nonzero(drawn_by) > total:
             warnings.warn(
                 f"max_samples={max_samples} of sample_weight's sum {total:g} is {count} of {rows} rows: scale the "
                 "weights to a mean of 1, or give max_samples as an integer",
