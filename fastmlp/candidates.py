@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -192,8 +193,10 @@ def _models(
         pattern._compiled()
         if not counts:
             return [pattern]
-        count = next(iter(counts.values()))
-        return [_twin(pattern, seed) for seed in seeds or [pattern.seed] * count]
+        chosen = seeds or [pattern.seed] * next(iter(counts.values()))
+        # here, so that a model that has no copies is an error at once; the others are made while some train
+        first = _twin(pattern, chosen[0])
+        return [first, *(partial(_twin, pattern, seed) for seed in chosen[1:])]
     if seeds is not None:
         raise ValueError("seeds are for copies of one model; several models have their own")
     given = list(models)
