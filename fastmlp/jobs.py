@@ -66,10 +66,12 @@ def run_jobs(
 def _joblib() -> tuple[Any, int | None, bool]:
     """Which backend of joblib's without threads has been chosen, how many jobs at a time, and whether this is one."""
     joblib = sys.modules.get("joblib.parallel")
-    if joblib is None:
-        # nobody has chosen anything
+    if joblib is None or not hasattr(joblib, "parallel_config"):
+        # nobody has chosen anything, or could (before joblib 1.3)
         return None, None, False
-    backend, n_jobs = joblib.get_active_backend(prefer="threads")
+    # a backend that nobody has chosen is of threads where these are preferred, and then says nothing of a number
+    backend, _ = joblib.get_active_backend(prefer="threads")
+    _, n_jobs = joblib.get_active_backend()
     threads = getattr(backend, "uses_threads", False) or getattr(backend, "supports_sharedmem", False)
     if threads and n_jobs is not None and n_jobs < 0:
         n_jobs = backend.effective_n_jobs(n_jobs)

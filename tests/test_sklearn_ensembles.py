@@ -15,11 +15,11 @@ from sklearn import model_selection  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 from sklearn.metrics import accuracy_score, r2_score  # noqa: E402
 from sklearn.utils import estimator_checks  # noqa: E402
-from sklearn_pairs import LABELS, MANY, ONE, PROBLEMS, SMALL, THREE, TWO, X  # noqa: E402
+from sklearn_pairs import LABELS, MANY, ONE, PROBLEMS, THREE, TWO, X, bag, member_alone, same_bits  # noqa: E402
 
 import fastmlp.sklearn  # noqa: E402
 from fastmlp import Ensemble, callbacks  # noqa: E402
-from fastmlp.sklearn import MLPEnsembleClassifier, MLPEnsembleRegressor, bags  # noqa: E402
+from fastmlp.sklearn import MLPEnsembleClassifier, MLPEnsembleRegressor  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -27,26 +27,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*disp.*iprint.*:DeprecationWarning"),
     pytest.mark.jit_only,
 ]
-
-
-def bag(kind, **settings):
-    return getattr(fastmlp.sklearn, f"MLPEnsemble{kind}")(**{"n_estimators": 3, **SMALL, **settings})
-
-
-def alone(ensemble, number):
-    """The estimator that a member is, to be trained on copies of its rows."""
-    kind = getattr(fastmlp.sklearn, type(ensemble).__name__.replace("Ensemble", ""))
-    own = [name for name in inspect.signature(kind).parameters if name not in ("n_jobs", "warm_start", "random_state")]
-    settings = {name: getattr(ensemble, name) for name in own}
-    return kind(**settings, random_state=ensemble.estimators_[number].random_state)
-
-
-def same_bits(one, other):
-    for name in ("coefs_", "intercepts_"):
-        for got, expected in zip(getattr(one, name), getattr(other, name), strict=True):
-            assert got.tobytes() == expected.tobytes()
-    assert one.loss_curve_ == other.loss_curve_
-    assert one.validation_scores_ == other.validation_scores_
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning", "ignore::DeprecationWarning")
@@ -92,7 +72,7 @@ def test_each_member_is_the_estimator_trained_alone(problem, settings):
         3 if settings.get("max_samples") or "bootstrap" not in settings else 1
     )
     for number, rows in enumerate(drawn):
-        same_bits(ensemble.estimators_[number], alone(ensemble, number).fit(X[rows], y[rows]))
+        same_bits(ensemble.estimators_[number], member_alone(ensemble, number).fit(X[rows], y[rows]))
 
 
 @pytest.mark.parametrize("settings", [{}, {"early_stopping": True}])
@@ -101,14 +81,14 @@ def test_members_of_counts_and_of_sparse_data(settings):
     data = sparse.csr_array(X)
     ensemble = bag("Regressor", loss="poisson", **settings).fit(data, counts)
     for number, rows in enumerate(ensemble.estimators_samples_):
-        same_bits(ensemble.estimators_[number], alone(ensemble, number).fit(data[rows], counts[rows]))
+        same_bits(ensemble.estimators_[number], member_alone(ensemble, number).fit(data[rows], counts[rows]))
 
 
 def test_weights_are_the_members_without_bootstrap():
     weights = np.random.default_rng(1).uniform(0.2, 2, 150)
     ensemble = bag("Classifier", bootstrap=False, max_samples=0.5).fit(X, TWO, weights)
     for number, rows in enumerate(ensemble.estimators_samples_):
-        same_bits(ensemble.estimators_[number], alone(ensemble, number).fit(X[rows], TWO[rows], weights[rows]))
+        same_bits(ensemble.estimators_[number], member_alone(ensemble, number).fit(X[rows], TWO[rows], weights[rows]))
 
 
 def test_parameters_are_those_of_one_network():
@@ -156,7 +136,7 @@ def test_members_that_lack_a_class():
     assert probabilities.shape == (150, 3)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     for number, rows in enumerate(ensemble.estimators_samples_):
-        same_bits(ensemble.estimators_[number], alone(ensemble, number).fit(X[rows], rare[rows]))
+        same_bits(ensemble.estimators_[number], member_alone(ensemble, number).fit(X[rows], rare[rows]))
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -263,21 +243,6 @@ def test_weights_are_draws():
         bag("Regressor").fit(X, ONE, np.full(150, 1e6))
 
 
-def test_draws_follow_the_weights():
-    weights = np.array([1.0, 0.0, 3.0, 0.5, 0.0])
-    drawn = bags.Bags(5, 90_000, replace=True, weights=weights)(3)
-    np.testing.assert_allclose(np.bincount(drawn, minlength=5) / 90_000, weights / weights.sum(), atol=0.01)
-    # weights of whole numbers are repetitions
-    times = np.array([2, 0, 1, 3])
-    repeated = bags.Bags(6, 50, replace=True)(9)
-    np.testing.assert_array_equal(
-        bags.Bags(4, 50, replace=True, weights=times.astype(float))(9), np.repeat(np.arange(4), times)[repeated]
-    )
-    without = bags.Bags(10, 7, replace=False)(1)
-    assert len(set(without.tolist())) == 7
-    assert bags.Bags(10, 10, replace=False)(1) is None
-
-
 def test_a_frame_has_names():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=list("abcd"))
@@ -360,25 +325,3 @@ def test_what_is_shown(capsys):
     assert [line[:13] for line in lines] == ["Estimator 1/3", "Estimator 2/3", "Estimator 3/3"]
     assert all("6 iterations  loss: " in line for line in lines)
     bag("Classifier", verbose=True).fit(X, TWO)
-
-
-@pytest.mark.parametrize(
-    ("settings", "error", "text"),
-    [
-        ({"n_estimators": 0}, ValueError, "n_estimators must be a positive integer"),
-        ({"max_samples": 0}, ValueError, "max_samples must be a positive integer"),
-        ({"max_samples": 1.5}, ValueError, "max_samples must be a share above 0 and at most 1.0"),
-        ({"max_samples": 151, "bootstrap": False}, ValueError, "at most the 150 rows without bootstrap, got 151"),
-        ({"bootstrap": 1}, TypeError, "bootstrap must be True or False"),
-        ({"oob_score": True, "bootstrap": False}, ValueError, "oob_score=True needs rows that are left out"),
-        ({"oob_score": True, "warm_start": True}, ValueError, "oob_score=True needs the rows of all estimators"),
-        ({"oob_score": "yes"}, TypeError, "oob_score must be True or False"),
-        ({"callbacks": []}, TypeError, "callbacks must be a function"),
-        ({"verbose": -1}, ValueError, "verbose must be an integer from 0"),
-        ({"n_jobs": 0}, ValueError, "n_jobs must be None, a number of threads, or -1"),
-        ({"hidden_layer_sizes": (0,)}, ValueError, "hidden_layer_sizes must be a positive integer"),
-    ],
-)  # fmt: skip
-def test_parameters_that_are_none_are_refused(settings, error, text):
-    with pytest.raises(error, match=text):
-        bag("Classifier", **settings).fit(X, TWO)
