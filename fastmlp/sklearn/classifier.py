@@ -11,7 +11,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from ..losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy, get
 from ..rows import is_sparse
-from .estimator import BaseMLP, Float32, iterates, keep
+from .data import Float32
+from .estimator import BaseMLP, iterates
+from .parameters import keep
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]

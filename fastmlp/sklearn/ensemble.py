@@ -18,8 +18,9 @@ from ..inputs import floats
 from ..jobs import run_jobs, shown
 from ..rows import is_sparse
 from .bags import Bags, make_bags
-from .estimator import AUTO_BATCH, BaseMLP, Float32, as_threads, checked_data, checked_weights
-from .parameters import check_parameters
+from .data import Float32, checked_data, checked_weights
+from .estimator import AUTO_BATCH, BaseMLP
+from .parameters import as_threads, check_parameters
 
 # what an ensemble decides for its members
 NOT_A_MEMBERS = ("random_state", "warm_start", "verbose", "callbacks", "n_jobs")
@@ -165,7 +166,7 @@ class BaseMLPEnsemble(BaseEstimator, ABC):  # type: ignore[misc]
         """The mean of members' predictions (n, columns) for the rows that each was not trained on; NaN without any."""
         total = np.zeros((X.shape[0], self._outputs_of(self.estimators_[0], X[:1]).shape[1]))
         counts = np.zeros(X.shape[0], np.int64)
-        for member, drawn in zip(self.estimators_, self.estimators_samples_, strict=True):
+        for member, drawn in zip(self.estimators_, self._drawn(), strict=True):
             out = np.ones(X.shape[0], bool)
             out[drawn] = False
             if out.any():
@@ -185,8 +186,13 @@ class BaseMLPEnsemble(BaseEstimator, ABC):  # type: ignore[misc]
     def estimators_samples_(self) -> list[NDArray[np.int64]]:
         """The rows that each estimator was trained on, in their order; drawn again whenever they are asked for."""
         check_is_fitted(self, "estimators_")
-        drawn = [(bags, bags(one.random_state)) for bags, one in zip(self._bags, self.estimators_, strict=True)]
-        return [np.arange(bags.rows) if rows is None else rows for bags, rows in drawn]
+        return list(self._drawn())
+
+    def _drawn(self) -> Iterator[NDArray[np.int64]]:
+        """Draw the rows of each estimator."""
+        for bags, member in zip(self._bags, self.estimators_, strict=True):
+            rows = bags(member.random_state)
+            yield np.arange(bags.rows) if rows is None else rows
 
     @property
     def n_iter_(self) -> int:

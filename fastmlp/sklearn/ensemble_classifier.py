@@ -9,8 +9,10 @@ from sklearn.base import ClassifierMixin
 
 from ..rows import is_sparse
 from .classifier import MLPClassifier
+from .data import Float32
 from .ensemble import BaseMLPEnsemble
-from .estimator import BaseMLP, Float32, keep
+from .estimator import BaseMLP
+from .parameters import keep
 
 
 class MLPEnsembleClassifier(ClassifierMixin, BaseMLPEnsemble):  # type: ignore[misc]

@@ -7,8 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
+from .data import Float32
 from .ensemble import BaseMLPEnsemble
-from .estimator import BaseMLP, Float32, keep
+from .estimator import BaseMLP
+from .parameters import keep
 from .regressor import MLPRegressor
 
 

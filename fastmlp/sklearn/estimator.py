@@ -3,7 +3,6 @@
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import display, losses, optimizers
 from ..callbacks import History
@@ -20,20 +19,28 @@ from ..engine.feed import Feed
 from ..errors import TrainingDivergedError
 from ..fitting import Callbacks, TrainingData
 from ..hooks import Logs
-from ..inputs import check_finite, check_y, floats, surely_finite
+from ..inputs import check_y, floats, surely_finite
 from ..losses import Custom, Loss
 from ..model import Sequential, check_deterministic
 from ..optimizers import LBFGS
-from ..rows import Rows, SparseRows, is_sparse
-from ..threads import available_cores, limited
+from ..rows import is_sparse
+from ..threads import limited
+from .data import (
+    Chosen,
+    Float32,
+    as_feed_rows,
+    check_weights,
+    checked_data,
+    checked_weights,
+    constant_weights,
+    placed,
+    worth,
+)  # fmt: skip
 from .network import copy_weights, dense_layers, draw_weights, make_network
-from .parameters import check_parameters, hidden_layers
+from .parameters import as_threads, check_parameters, hidden_layers
 from .training import Iterations, Order, as_a_set, constant_of_poisson, make_optimizer, scale_of
 from .views import Views
 
-Float32 = NDArray[np.float32]
-# numbers of rows, or all rows
-Chosen = NDArray[np.int64] | None
 # rows of a batch where batch_size is "auto", at most
 AUTO_BATCH = 200
 
@@ -43,14 +50,6 @@ def iterates(estimator: "BaseMLP") -> bool:
     if estimator.optimizer is None and estimator.solver == "lbfgs":
         raise AttributeError("partial_fit needs a solver that takes batches, such as 'adam'; lbfgs takes all rows")
     return True
-
-
-def keep(arguments: dict[str, Any]) -> None:
-    """Keep the arguments of a constructor, its ``vars()``, unchecked, as scikit-learn wants it."""
-    own = arguments.pop("self")
-    for name, value in arguments.items():
-        if name != "__class__":
-            setattr(own, name, value)
 
 
 # scikit-learn has no types, which the type: ignore of this folder are for
@@ -142,7 +141,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
             targets = encoded
         elif rows is not None:
             # there are classes that these rows do not have
-            targets = _placed(targets, rows, len(y))
+            targets = placed(targets, rows, len(y))
         return self._learn(X, targets, weights, rows, anew=True, incremental=False)
 
     def _learn(
@@ -180,7 +179,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
 
             by_class = compute_sample_weight(self.class_weight, y)
             weights = by_class if weights is None else weights * by_class
-            _check_weights("class_weight", weights)
+            check_weights("class_weight", weights)
         return weights
 
     def _begin(self, generator: np.random.RandomState) -> None:
@@ -284,7 +283,10 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
             chosen, kept = (train, kept) if chosen is None else (chosen[train], chosen[kept])
             kept_X, kept_targets = X[kept], targets[kept]
             validation = Feed(
-                _rows(kept_X), kept_targets, _constant_weights(kept_weights, len(kept), scale), _worth(kept_weights)
+                as_feed_rows(kept_X),
+                kept_targets,
+                constant_weights(kept_weights, len(kept), scale),
+                worth(kept_weights),
             )
 
             def score() -> float:
@@ -300,8 +302,8 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         if set_of_rows:
             X, targets, weights = as_a_set(X, targets, weights)
         rows = len(targets if chosen is None else chosen)
-        own_weights = _constant_weights(weights, rows, scale)
-        row_weights = _placed(own_weights, chosen, len(targets)) if own_weights.size else own_weights
+        own_weights = constant_weights(weights, rows, scale)
+        row_weights = placed(own_weights, chosen, len(targets)) if own_weights.size else own_weights
         if full:
             check_deterministic(model.layers)
             X = X if is_sparse(X) else floats(X)
@@ -323,7 +325,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         iterations = Iterations(self, reported, score, best, given, single=incremental)
         called = Callbacks([*_listed(self.callbacks), iterations])
         self.n_iter_ = 0
-        feed = Feed(_rows(X), targets, row_weights, _worth(weights), chosen)
+        feed = Feed(as_feed_rows(X), targets, row_weights, worth(weights), chosen)
         data = TrainingData(feed, None, min(batch, rows), -(-rows // batch))
         try:
             with limited(as_threads(self.n_jobs)):
@@ -439,83 +441,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         return tags
 
 
-def checked_data(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, NDArray[Any]]:
-    """Return data and targets of a fit as arrays, or a sparse matrix, after scikit-learn's checks.
-
-    Parameters
-    ----------
-    numeric : bool
-        Whether targets must be numbers.
-    reset : bool
-        Whether the estimator learns the number and names of features, or must know them.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For data that are none, or not finite in float32.
-    """
-    X, y = validate_data(
-        estimator, X, y, accept_sparse=("csr", "csc"), multi_output=True, dtype=(np.float64, np.float32),
-        y_numeric=numeric, reset=reset,
-    )  # fmt: skip
-    check_finite("X", X.data if is_sparse(X) else X)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = column_or_1d(y, warn=True)
-    return X, y
-
-
-def checked_weights(sample_weight: Any, rows: int) -> NDArray[np.float64] | None:
-    """Return the weights of so many rows, of which a number is that of all, or raise ValueError or TypeError."""
-    if sample_weight is None:
-        return None
-    given = np.full(rows, sample_weight) if isinstance(sample_weight, Real) else sample_weight
-    weights: NDArray[np.float64] = check_array(given, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-    if weights.shape != (rows,):
-        raise ValueError(f"sample_weight must have the shape ({rows},), got {weights.shape}")
-    _check_weights("sample_weight", weights)
-    return weights
-
-
-def _placed(values: Float32, chosen: Chosen, rows: int) -> Float32:
-    """Return values of chosen rows, one for each, at the places that these have among all; zeros at the others."""
-    if chosen is None:
-        return values
-    placed = np.zeros((rows, *values.shape[1:]), np.float32)
-    placed[chosen] = values
-    return placed
-
-
-def _rows(X: Any) -> Rows:
-    # the numbers are converted here, not in every batch
-    return SparseRows(X.astype(np.float32)) if is_sparse(X) else X
-
-
-def _check_weights(name: str, weights: NDArray[np.float64]) -> None:
-    if not (weights >= 0).all() or not weights.any():
-        raise ValueError(f"{name} must not be negative or NaN, nor zero for all rows")
-
-
-def _constant_weights(weights: NDArray[np.float64] | None, rows: int, scale: float) -> Float32:
-    """The weights of rows that make one batch; none where all would be 1."""
-    if weights is None:
-        return np.empty(0, np.float32) if scale == 1 else np.full(rows, scale, np.float32)
-    total = float(weights.sum())
-    return np.asarray(scale * weights * (rows / total if total else 0.0), np.float32)
-
-
-def _worth(weights: NDArray[np.float64] | None) -> float:
-    """How many rows one counts for."""
-    return 1.0 if weights is None else float(weights.mean())
-
-
 def _listed(callbacks: Any) -> list[Any]:
     if callbacks is None:
         return []
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
-
-
-def as_threads(n_jobs: int | None) -> int | None:
-    """The number of threads that ``n_jobs`` stands for, as joblib counts; None is the library's default."""
-    if n_jobs is None or n_jobs > 0:
-        return n_jobs
-    return max(1, available_cores() + 1 + n_jobs)

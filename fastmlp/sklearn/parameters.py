@@ -8,6 +8,7 @@ import numpy as np
 from .. import optimizers
 from ..errors import check_count, check_flag, finite_number, unknown_name
 from ..optimizers.schedules import LearningRateSchedule
+from ..threads import available_cores
 from .network import function
 
 SOLVERS = ("lbfgs", "sgd", "adam")
@@ -83,3 +84,18 @@ def hidden_layers(estimator: Any) -> list[tuple[int, Any]]:
     for name in [*names, *([] if sizes else [estimator.activation])]:
         function(name)
     return list(zip(sizes, names, strict=True))
+
+
+def keep(arguments: dict[str, Any]) -> None:
+    """Keep the arguments of a constructor, its ``vars()``, unchecked, as scikit-learn wants it."""
+    own = arguments.pop("self")
+    for name, value in arguments.items():
+        if name != "__class__":
+            setattr(own, name, value)
+
+
+def as_threads(n_jobs: int | None) -> int | None:
+    """Return the number of threads that ``n_jobs`` stands for, as joblib counts; None is the library's default."""
+    if n_jobs is None or n_jobs > 0:
+        return n_jobs
+    return max(1, available_cores() + 1 + n_jobs)

@@ -10,7 +10,9 @@ from sklearn.utils.metaestimators import available_if
 
 from ..inputs import check_finite
 from ..losses import Loss, MeanSquaredError, Poisson
-from .estimator import BaseMLP, Float32, iterates, keep
+from .data import Float32
+from .estimator import BaseMLP, iterates
+from .parameters import keep
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
