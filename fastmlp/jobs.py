@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 
 from .display import Bar, duration, progress
-from .threads import get_num_threads, limited
+from .threads import available_cores, get_num_threads, limited
 
 Result_co = TypeVar("Result_co", covariant=True)
 Result = TypeVar("Result")
@@ -43,8 +43,9 @@ def run_jobs(
     shared : tuple
         What :meth:`Job.run` gets.
     n_jobs : int, optional
-        How many at a time. By default what joblib has been set to; else :func:`fastmlp.get_num_threads`, or one at a
-        time in a thread or process of joblib's, which has others beside it. What threads are left go to each.
+        How many at a time, -1 for as many as there are cores. By default what joblib has been set to; else
+        :func:`fastmlp.get_num_threads`, or one at a time in a thread or process of joblib's, which has others beside
+        it. What threads are left go to each.
     show : callable
         Called with each job's number and result, in the order in which they end.
 
@@ -59,8 +60,16 @@ def run_jobs(
         wanted = -1 if wanted is None else wanted
         at_once = max(1, min(backend.effective_n_jobs(wanted), len(jobs)))
         return _run_elsewhere(jobs, shared, backend, wanted, max(1, get_num_threads() // at_once), show)
-    at_once = min(len(jobs), get_num_threads() if wanted is None and not nested else wanted or 1)
+    wanted = (1 if nested else get_num_threads()) if wanted is None else as_threads(wanted)
+    at_once = min(len(jobs), wanted)
     return _run_here(jobs, shared, at_once, max(1, get_num_threads() // at_once), show)
+
+
+def as_threads(n_jobs: int) -> int:
+    """Return the number of threads that ``n_jobs`` stands for, as joblib counts."""
+    if n_jobs > 0:
+        return n_jobs
+    return max(1, available_cores() + 1 + n_jobs)
 
 
 def _joblib() -> tuple[Any, int | None, bool]:
@@ -73,8 +82,6 @@ def _joblib() -> tuple[Any, int | None, bool]:
     backend, _ = joblib.get_active_backend(prefer="threads")
     _, n_jobs = joblib.get_active_backend()
     threads = getattr(backend, "uses_threads", False) or getattr(backend, "supports_sharedmem", False)
-    if threads and n_jobs is not None and n_jobs < 0:
-        n_jobs = backend.effective_n_jobs(n_jobs)
     return None if threads else backend, n_jobs, bool(backend.nesting_level)
 
 

@@ -162,6 +162,7 @@ def test_out_of_bag_scores(problem, weights):
         labels = (mean > 0.5).astype(int) if y.ndim == 2 else ensemble.classes_[mean.argmax(axis=1)]
         expected = accuracy_score(y, labels, sample_weight=weights)
     assert ensemble.oob_score_ == pytest.approx(expected)
+    assert not hasattr(ensemble.set_params(n_estimators=1, oob_score=False).fit(X, y), "oob_score_")
 
 
 @pytest.mark.parametrize(

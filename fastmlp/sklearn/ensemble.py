@@ -20,10 +20,12 @@ from ..rows import is_sparse
 from .bags import Bags, make_bags
 from .data import Float32, checked_data, checked_weights
 from .estimator import AUTO_BATCH, BaseMLP
-from .parameters import as_threads, check_parameters
+from .parameters import check_parameters
 
 # what an ensemble decides for its members
 NOT_A_MEMBERS = ("random_state", "warm_start", "verbose", "callbacks", "n_jobs")
+# what the last fit with oob_score has left
+OUT_OF_BAG = ("oob_score_", "oob_decision_function_", "oob_prediction_")
 LARGEST_SEED = np.iinfo(np.int32).max
 
 
@@ -146,12 +148,13 @@ class BaseMLPEnsemble(BaseEstimator, ABC):  # type: ignore[misc]
         seeds = check_random_state(self.random_state).randint(LARGEST_SEED, size=self.n_estimators)
         members = [self._member(number, int(seeds[number])) for number in range(first, self.n_estimators)]
         jobs = [Member(number, self.n_estimators, one) for number, one in enumerate(members, first)]
+        for name in OUT_OF_BAG:
+            self.__dict__.pop(name, None)
         # drawn by, or handed over
         own_weights = None if bags.replace else weights
-        n_jobs = as_threads(self.n_jobs)
         with shown(min(int(self.verbose), 2), len(jobs), "Estimator") as show:
             trained = run_jobs(
-                jobs, (X, y, encoded, own_weights, bags), n_jobs, lambda i, one: show(i, lambda: _told(one))
+                jobs, (X, y, encoded, own_weights, bags), self.n_jobs, lambda i, one: show(i, lambda: _told(one))
             )
         if hasattr(self, "feature_names_in_"):
             for one in trained:

@@ -20,6 +20,7 @@ from ..errors import TrainingDivergedError
 from ..fitting import Callbacks, TrainingData
 from ..hooks import Logs
 from ..inputs import check_y, floats, surely_finite
+from ..jobs import as_threads
 from ..losses import Custom, Loss
 from ..model import Sequential, check_deterministic
 from ..optimizers import LBFGS
@@ -37,7 +38,7 @@ from .data import (
     worth,
 )  # fmt: skip
 from .network import copy_weights, dense_layers, draw_weights, make_network
-from .parameters import as_threads, check_parameters, hidden_layers
+from .parameters import check_parameters, hidden_layers
 from .training import Iterations, Order, as_a_set, constant_of_poisson, make_optimizer, scale_of
 from .views import Views
 
@@ -328,7 +329,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         feed = Feed(as_feed_rows(X), targets, row_weights, worth(weights), chosen)
         data = TrainingData(feed, None, min(batch, rows), -(-rows // batch))
         try:
-            with limited(as_threads(self.n_jobs)):
+            with limited(None if self.n_jobs is None else as_threads(self.n_jobs)):
                 model._run(
                     data, validation, called, display.progress(0), shuffle=order,
                     validation_batch=AUTO_BATCH, validation_freq=1, first=0, last=self.max_iter, verbose=0,

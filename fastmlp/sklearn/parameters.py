@@ -8,7 +8,6 @@ import numpy as np
 from .. import optimizers
 from ..errors import check_count, check_flag, finite_number, unknown_name
 from ..optimizers.schedules import LearningRateSchedule
-from ..threads import available_cores
 from .network import function
 
 SOLVERS = ("lbfgs", "sgd", "adam")
@@ -92,10 +91,3 @@ def keep(arguments: dict[str, Any]) -> None:
     for name, value in arguments.items():
         if name != "__class__":
             setattr(own, name, value)
-
-
-def as_threads(n_jobs: int | None) -> int | None:
-    """Return the number of threads that ``n_jobs`` stands for, as joblib counts; None is the library's default."""
-    if n_jobs is None or n_jobs > 0:
-        return n_jobs
-    return max(1, available_cores() + 1 + n_jobs)
