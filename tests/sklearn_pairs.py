@@ -56,3 +56,23 @@ def alike(theirs, mine, rtol=1e-4):
 def takes_weights():
     """Whether this scikit-learn's networks take sample weights."""
     return "sample_weight" in inspect.signature(neural_network.MLPClassifier.fit).parameters
+
+
+def bag(kind, **settings):
+    return getattr(fastmlp.sklearn, f"MLPEnsemble{kind}")(**{"n_estimators": 3, **SMALL, **settings})
+
+
+def member_alone(ensemble, number):
+    """The estimator that a member is, to be trained on copies of its rows."""
+    kind = getattr(fastmlp.sklearn, type(ensemble).__name__.replace("Ensemble", ""))
+    own = [name for name in inspect.signature(kind).parameters if name not in ("n_jobs", "warm_start", "random_state")]
+    settings = {name: getattr(ensemble, name) for name in own}
+    return kind(**settings, random_state=ensemble.estimators_[number].random_state)
+
+
+def same_bits(one, other):
+    for name in ("coefs_", "intercepts_"):
+        for got, expected in zip(getattr(one, name), getattr(other, name), strict=True):
+            assert got.tobytes() == expected.tobytes()
+    assert one.loss_curve_ == other.loss_curve_
+    assert one.validation_scores_ == other.validation_scores_

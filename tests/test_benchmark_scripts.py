@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_benchmarks import CONDITIONS, run
 
-from benchmarks import batch_size, feature_costs, report, roofline, scaling, sweep, time_to_accuracy
+from benchmarks import batch_size, feature_costs, many, report, roofline, scaling, sweep, time_to_accuracy
 from benchmarks.accuracy_trainers import TRAINERS, import_for
 from fastmlp.ladder import sides
 from fastmlp.ladder.cases import GROUPS, Case, start_weights
@@ -30,6 +30,7 @@ def of_case(case, picoseconds):
         ("batch_size", ["folder", "--seeds", "--json"]),
         ("feature_costs", ["--seconds", "--page"]),
         ("roofline", ["--ladder", "--seconds", "--page"]),
+        ("many", ["--models", "--epochs", "--page"]),
         ("scaling", ["--axes", "--chart", "--page"]),
         ("sweep", ["--widths", "--batches", "--chart"]),
         ("time_to_accuracy", ["folder", "--target", "--seeds"]),
@@ -262,3 +263,25 @@ def test_a_page_without_a_ladder_has_no_roofline(tmp_path):
 
 def test_copies_have_a_rate():
     assert roofline.bandwidth(1 << 20, 2, 0.0) > 0
+
+
+@pytest.mark.jit_only
+def test_many(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("sklearn")
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- many: begin -->\n<!-- many: end -->\nafter\n")
+    given = ["--models", "2", "--rows", "320", "--epochs", "2", "--repeats", "1", "--theirs", "1", "--jobs", "1"]
+    assert many.main([*given, "--page", str(page)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.strip() in page.read_text()
+    assert [line.split(" | ")[0] for line in printed.splitlines() if line.startswith("| ")][2:] == [
+        "| `fit_many`, 1 at a time",
+        "| fastmlp, one after another on one core",
+        "| `MLPEnsembleRegressor`, 1 at a time",
+        "| scikit-learn, 1 at a time (joblib)",
+        "| scikit-learn, one after another",
+    ]
+    # other losses are another training
+    monkeypatch.setattr(many.Sides, "_theirs", lambda self, seed: 1.0)
+    with pytest.raises(ValueError, match="the losses differ by"):
+        many.main(given)

@@ -1,5 +1,6 @@
 """Many models at once, each as if it were alone."""
 
+import json
 import threading
 
 import numpy as np
@@ -171,11 +172,12 @@ def test_an_interruption_ends_all(monkeypatch):
     models = [network(seed) for seed in range(4)]
     begun = threading.Event()
 
-    def interrupt(futures):
+    def interrupt(*arguments, **options):
+        monkeypatch.undo()
         assert begun.wait(30)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastmlp.many.as_completed", interrupt)
+    monkeypatch.setattr("fastmlp.jobs.wait", interrupt)
     tell = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: begun.set())
     with pytest.raises(KeyboardInterrupt):
         fit_many(models, X, Y, epochs=10**6, verbose=0, n_jobs=2, callbacks=lambda number: [tell])
@@ -198,7 +200,7 @@ def test_what_is_shown(capsys):
 @pytest.mark.parametrize(
     ("models", "options", "error", "text"),
     [
-        (network(), {"seeds": [1, 2], "folds": 3}, ValueError, "as many seeds as subsets or folds, got 2 and 3"),
+        (network(), {"seeds": [1, 2], "folds": 3}, ValueError, "got 2 seeds, 3 subsets or folds"),
         (network(), {"subsets": [[1]], "folds": 3}, ValueError, "must not both be given"),
         (network(), {"folds": 1}, ValueError, "folds must be from 2 to the 150 rows, got 1"),
         (network(), {"folds": [[1, 2, 3]]}, ValueError, r"folds\[0\] must be \(rows, validation_rows\)"),
@@ -207,10 +209,10 @@ def test_what_is_shown(capsys):
         (network(), {"subsets": [[]]}, ValueError, r"subsets\[0\] must be a list of indices"),
         (network(), {"subsets": [[True]]}, ValueError, r"subsets\[0\] must be a list of indices, got dtype bool"),
         (network(), {"seeds": [-1]}, ValueError, "seed must be an integer"),
-        (network(), {"rows": [1]}, TypeError, "given by subsets and folds"),
+        (network(), {"rows": [1]}, TypeError, "fit_many must not have 'rows', which is given by subsets or folds"),
         (network(), {"n_jobs": 0}, ValueError, "n_jobs"),
         ([], {}, ValueError, "at least one"),
-        ([network(), 3], {}, TypeError, r"models\[1\] must be a Sequential or a function"),
+        ([network(), 3], {}, TypeError, r"models\[1\] must be a Sequential, a config, or a function"),
         ([network()], {"seeds": [1]}, ValueError, "seeds are for copies of one model"),
         ([network()], {"folds": 2}, ValueError, "as many models as subsets or folds, got 1 and 2"),
         (Sequential([Input((6,)), Dense(1)]), {"seeds": [1]}, fastmlp.errors.NotCompiledError, "compiled first"),
@@ -225,3 +227,69 @@ def test_a_model_cannot_be_trained_twice_at_once():
     model = network()
     with pytest.raises(ValueError, match=r"models\[1\] is in the list twice"):
         many([model, model])
+
+
+def config(seed=0, optimizer="adam", units=9):
+    model = network(seed, optimizer, units)
+    return {**model.get_config(), "compile_config": model.get_compile_config()}
+
+
+def test_configs_are_models():
+    fits = many([config(1), json.loads(json.dumps(config(2, "sgd", 17))), network(3)])
+    for fit, expected in zip(fits, [network(1), network(2, "sgd", 17), network(3)], strict=True):
+        assert alone(expected).history == fit.history.history
+        assert bits(expected) == bits(fit.model)
+
+
+def test_a_config_is_a_pattern_with_an_optimizer_for_each():
+    given = {**config(), "compile_config": {"optimizer": fastmlp.optimizers.SGD(0.05), "loss": "mse"}}
+    fits = many(given, seeds=[5, 6])
+    assert len({id(fit.model.optimizer) for fit in fits} | {id(given["compile_config"]["optimizer"])}) == 3
+    expected = network(6)
+    expected.compile(fastmlp.optimizers.SGD(0.05), "mse")
+    alone(expected)
+    assert bits(expected) == bits(fits[1].model)
+
+
+def test_models_have_settings_of_their_own():
+    classes = (Y > 0).astype(int)
+    settings = [{"epochs": 2}, {"class_weight": {0: 1.0, 1: 5.0}, "batch_size": 16}, {}]
+    model = Sequential([Input((6,)), Dense(4, "tanh"), Dense(1, "sigmoid")], seed=0)
+    model.compile("adam", "binary_crossentropy")
+    fits = fit_many(model, X, classes, settings=settings, epochs=3, verbose=0)
+    assert [len(fit.history.epoch) for fit in fits] == [2, 3, 3]
+    for fit, setting in zip(fits, settings, strict=True):
+        expected = Sequential.from_config(model.get_config())
+        expected.compile("adam", "binary_crossentropy")
+        history = expected.fit(X, classes, verbose=0, **{"epochs": 3, **setting})
+        assert history.history == fit.history.history
+        assert bits(expected) == bits(fit.model)
+
+
+def without(key):
+    return {name: value for name, value in config().items() if name != key}
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "error", "text"),
+    [
+        (network(), {"settings": [{"rate": 1}]}, ValueError, r"unknown argument of fit in settings\[0\] 'rate'"),
+        (network(), {"settings": [{}, {"callbacks": 1}]}, TypeError, r"settings\[1\] must not have 'callbacks', which"),
+        (network(), {"settings": [3]}, TypeError, r"settings\[0\] must be a dict of arguments of fit, got 3"),
+        (network(), {"settings": []}, ValueError, "settings must have one element at least"),
+        (network(), {"seeds": []}, ValueError, "seeds must have one element at least"),
+        (network(), {"subsets": []}, ValueError, "subsets must have one element at least"),
+        (network(), {"folds": []}, ValueError, "folds must have one element at least"),
+        (network(), {"settings": [{}] * 2, "seeds": [1]}, ValueError, "got 1 seeds, 2 settings"),
+        (network(), {"epoch": 3}, ValueError, "unknown argument of fit in fit_many 'epoch': did you mean 'epochs'"),
+        ([network()], {"settings": [{}] * 2}, ValueError, "as many models as settings, got 1 and 2"),
+        ([without("compile_config")], {}, ValueError, r"models\[0\] must have the keys .*'compile_config' is missing"),
+        (without("layers"), {}, ValueError, "the config must have the keys .*'layers' is missing"),
+        ([{**config(), "more": 1}], {}, TypeError, r"models\[0\]: a model's config has the keys"),
+        ([{**config(), "compile_config": "adam"}], {}, TypeError, r"models\[0\]: compile_config must be a dict"),
+        ([{**config(), "compile_config": {"loss": "msa"}}], {}, ValueError, r"models\[0\]: unknown loss 'msa'"),
+    ],
+)  # fmt: skip
+def test_settings_and_configs_that_are_none_are_refused(models, options, error, text):
+    with pytest.raises(error, match=text):
+        many(models, **options)

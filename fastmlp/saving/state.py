@@ -292,6 +292,30 @@ def restore_training(model: "Sequential", counts: Mapping[str, Any], tensors: Te
     session.set_counts(epochs, iterations, draws)
 
 
+def adopt(model: "Sequential", trained: "Sequential") -> None:
+    """Have a model take over what a copy of it has learned: weights, where the training stands, and the history.
+
+    The copy may have been built by its training, and have changed its optimizer's settings, such as the learning rate.
+
+    Raises
+    ------
+    ModelBusyError
+        While another thread is in ``fit`` of the model.
+    """
+    if trained.built and not model.built:
+        assert trained.input_shape is not None
+        model.build(trained.input_shape)
+    model._generator.bit_generator.state = trained._generator.bit_generator.state
+    if model.optimizer is not None:
+        vars(model.optimizer).update(vars(trained.optimizer))
+    if trained.built:
+        model.set_weights(trained.get_weights())
+        counts, slots = capture_training(trained)
+        if counts is not None:
+            restore_training(model, counts, dict(slots))
+    model.history, model.stop_training = trained.history, trained.stop_training
+
+
 def _take_slots(model: "Sequential", session: Session, slots: Sequence[NDArray[Any]], tensors: Tensors) -> None:
     """Fill slots, each of which lies as the parameters do, with the tensors that are theirs."""
     trained = session.plan.trained()

@@ -11,7 +11,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from ..losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy, get
 from ..rows import is_sparse
-from .estimator import BaseMLP, Float32, iterates
+from .data import Float32
+from .estimator import BaseMLP, iterates
+from .parameters import keep
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
@@ -162,7 +164,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         callbacks: Any = None,
         n_jobs: int | None = None,
     ) -> None:
-        self._keep(vars())
+        keep(vars())
 
     def _encode(self, y: Any, *, anew: bool, incremental: bool) -> Float32:
         if anew and not incremental:
@@ -289,7 +291,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def predict_proba(self, X: ArrayLike) -> Float32:
         """Return the probability of each label (n_samples, n_classes), by the order of ``classes_``."""
-        outputs = self._outputs(X)
+        return self._probabilities(self._outputs(X))
+
+    def _probabilities(self, outputs: Float32) -> Float32:
+        """The probabilities that a network's outputs stand for."""
         if self._multilabel or self.n_outputs_ > 1:
             return outputs
         if len(self.classes_) == 1:

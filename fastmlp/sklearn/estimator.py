@@ -3,8 +3,6 @@
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -12,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .. import display, losses, optimizers
 from ..callbacks import History
@@ -21,18 +19,29 @@ from ..engine.feed import Feed
 from ..errors import TrainingDivergedError
 from ..fitting import Callbacks, TrainingData
 from ..hooks import Logs
-from ..inputs import check_finite, check_y, floats, surely_finite
+from ..inputs import check_y, floats, surely_finite
+from ..jobs import as_threads
 from ..losses import Custom, Loss
 from ..model import Sequential, check_deterministic
 from ..optimizers import LBFGS
-from ..rows import Rows, SparseRows, is_sparse
-from ..threads import available_cores, limited
+from ..rows import is_sparse
+from ..threads import limited
+from .data import (
+    Chosen,
+    Float32,
+    as_feed_rows,
+    check_weights,
+    checked_data,
+    checked_weights,
+    constant_weights,
+    placed,
+    worth,
+)  # fmt: skip
 from .network import copy_weights, dense_layers, draw_weights, make_network
 from .parameters import check_parameters, hidden_layers
 from .training import Iterations, Order, as_a_set, constant_of_poisson, make_optimizer, scale_of
 from .views import Views
 
-Float32 = NDArray[np.float32]
 # rows of a batch where batch_size is "auto", at most
 AUTO_BATCH = 200
 
@@ -75,12 +84,6 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
     _classifies: bool
     _own: tuple[str, ...]
 
-    def _keep(self, arguments: Mapping[str, Any]) -> None:
-        """Keep the constructor's arguments, unchecked, as scikit-learn wants it."""
-        for name, value in arguments.items():
-            if name not in ("self", "__class__"):
-                setattr(self, name, value)
-
     @abstractmethod
     def _encode(self, y: NDArray[Any], *, anew: bool, incremental: bool) -> Float32:
         """Learn about the targets if ``anew``, and return them as the loss takes them (n, columns)."""
@@ -113,47 +116,71 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _fit_checked(self, X: Any, y: Any, sample_weight: Any, *, anew: bool, incremental: bool) -> Self:
         """Train a network, of checked parameters, after a check of the data."""
-        X, y = validate_data(
-            self, X, y, accept_sparse=("csr", "csc"), multi_output=True, dtype=(np.float64, np.float32),
-            y_numeric=not self._classifies, reset=anew,
-        )  # fmt: skip
-        check_finite("X", X.data if is_sparse(X) else X)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = checked_data(self, X, y, numeric=not self._classifies, reset=anew)
         targets = self._encode(y, anew=anew, incremental=incremental)
         weights = self._weights(sample_weight, y, len(targets))
+        return self._learn(X, targets, weights, None, anew=anew, incremental=incremental)
+
+    def _fit_rows(self, X: Any, y: NDArray[Any], encoded: Float32, sample_weight: Any, rows: Chosen) -> Self:
+        """Be what ``fit`` makes of some rows of data that :func:`checked_data` has checked, and that are not copied.
+
+        Parameters
+        ----------
+        X, y, sample_weight : array or sparse matrix
+            All rows.
+        encoded : float32 (n, columns)
+            What an estimator of all rows makes of y.
+        rows : int64 array, optional
+            Those to train on, of which some may come often; by default all.
+        """
+        self.n_features_in_ = X.shape[1]
+        labels = y if rows is None else y[rows]
+        targets = self._encode(labels, anew=True, incremental=False)
+        given = sample_weight if sample_weight is None or rows is None else sample_weight[rows]
+        weights = self._weights(given, labels, len(targets))
+        if np.array_equal(targets, encoded if rows is None else encoded[rows]):
+            targets = encoded
+        elif rows is not None:
+            # there are classes that these rows do not have
+            targets = placed(targets, rows, len(y))
+        return self._learn(X, targets, weights, rows, anew=True, incremental=False)
+
+    def _learn(
+        self,
+        X: Any,
+        targets: Float32,
+        weights: NDArray[np.float64] | None,
+        chosen: Chosen,
+        *,
+        anew: bool,
+        incremental: bool,
+    ) -> Self:
+        """Train a network on rows chosen from checked data, which have these weights."""
         generator = check_random_state(self.random_state)
         if anew:
             self._begin(generator)
         else:
-            if self._views is not None:
-                self._views.push()
+            self._push()
             changed = self._follow()
         if anew or changed or not incremental:
             self._compile()
         self._check_loss(targets, weights)
         if anew or self._validates() != (self.validation_scores_ is not None):
             self._count_anew()
-        self._train(X, targets, weights, generator, incremental=incremental)
+        self._train(X, targets, weights, chosen, generator, incremental=incremental)
         if self._views is not None:
             self._views.pull()
         return self
 
     def _weights(self, sample_weight: Any, y: NDArray[Any], rows: int) -> NDArray[np.float64] | None:
         """The rows' weights, by sample and by class; None where all count alike."""
-        weights: NDArray[np.float64] | None = None
-        if sample_weight is not None:
-            given = np.full(rows, sample_weight) if isinstance(sample_weight, Real) else sample_weight
-            weights = check_array(given, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-            if weights.shape != (rows,):
-                raise ValueError(f"sample_weight must have the shape ({rows},), got {weights.shape}")
-            _check_weights("sample_weight", weights)
+        weights = checked_weights(sample_weight, rows)
         if self.class_weight is not None:
             from sklearn.utils.class_weight import compute_sample_weight
 
             by_class = compute_sample_weight(self.class_weight, y)
             weights = by_class if weights is None else weights * by_class
-            _check_weights("class_weight", weights)
+            check_weights("class_weight", weights)
         return weights
 
     def _begin(self, generator: np.random.RandomState) -> None:
@@ -238,11 +265,12 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         X: Any,
         targets: Float32,
         weights: NDArray[np.float64] | None,
+        chosen: Chosen,
         generator: np.random.RandomState,
         *,
         incremental: bool,
     ) -> None:
-        """Train the network on checked rows."""
+        """Train the network on rows chosen from X and targets, by default all, which have these weights."""
         model, loss = self.model_, self.model_.loss
         assert loss is not None
         scale = scale_of(loss, self.loss, self.n_outputs_)
@@ -250,30 +278,47 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         if self._validates():
             if self.best_validation_score_ != -np.inf:
                 best = model.get_weights()
-            X, targets, weights, kept = self._split(X, targets, weights, generator)
-            validation = Feed(_rows(kept[0]), kept[1], _constant_weights(kept[2], len(kept[1]), scale), _worth(kept[2]))
+            train, kept = self._split(targets if chosen is None else targets[chosen], generator)
+            kept_weights = None if weights is None else weights[kept]
+            weights = None if weights is None else weights[train]
+            chosen, kept = (train, kept) if chosen is None else (chosen[train], chosen[kept])
+            kept_X, kept_targets = X[kept], targets[kept]
+            validation = Feed(
+                as_feed_rows(kept_X),
+                kept_targets,
+                constant_weights(kept_weights, len(kept), scale),
+                worth(kept_weights),
+            )
 
             def score() -> float:
-                return self._score_of(model(kept[0]), kept[1], kept[2])
+                return self._score_of(model(kept_X), kept_targets, kept_weights)
 
-        full, given = isinstance(model.optimizer, LBFGS), len(targets)
+        full, given = isinstance(model.optimizer, LBFGS), len(targets if chosen is None else chosen)
         batch = given if full else self._batch(given)
         # a loss of one's own takes no weights
-        if given == batch <= AUTO_BATCH and not (incremental or isinstance(loss, Custom)):
+        set_of_rows = given == batch <= AUTO_BATCH and not (incremental or isinstance(loss, Custom))
+        if chosen is not None and (set_of_rows or (weights is not None and len(np.unique(chosen)) < given)):
+            # a row that comes often would need the weights of several batches
+            X, targets, chosen = X[chosen], targets[chosen], None
+        if set_of_rows:
             X, targets, weights = as_a_set(X, targets, weights)
-        rows = len(targets)
-        row_weights = _constant_weights(weights, rows, scale)
+        rows = len(targets if chosen is None else chosen)
+        own_weights = constant_weights(weights, rows, scale)
+        row_weights = placed(own_weights, chosen, len(targets)) if own_weights.size else own_weights
         if full:
             check_deterministic(model.layers)
             X = X if is_sparse(X) else floats(X)
         drawn = generator if self.shuffle and not full else None
-        order = Order(drawn, given, row_weights, weights, batch, scale)
-        constants = constant_of_poisson(targets) if self.loss == "poisson" else None
+        order = Order(drawn, given, row_weights, weights, chosen, batch, scale)
+        constants = None
+        if self.loss == "poisson":
+            constants = constant_of_poisson(targets if chosen is None else targets[chosen])
 
         def reported(logs: Logs, prefix: str) -> float:
             value = logs[f"{prefix}loss"]
             if constants is not None and not prefix:
-                shares = row_weights / scale if row_weights.size else 1.0
+                own = row_weights if chosen is None or not row_weights.size else row_weights[chosen]
+                shares = own / scale if own.size else 1.0
                 value += float(np.mean(shares * constants))
             name = f"{prefix}mse"
             return value - 0.5 * (self.n_outputs_ - 1) * logs[name] if name in logs else value
@@ -281,16 +326,16 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         iterations = Iterations(self, reported, score, best, given, single=incremental)
         called = Callbacks([*_listed(self.callbacks), iterations])
         self.n_iter_ = 0
-        feed = Feed(_rows(X), targets, row_weights, _worth(weights))
+        feed = Feed(as_feed_rows(X), targets, row_weights, worth(weights), chosen)
         data = TrainingData(feed, None, min(batch, rows), -(-rows // batch))
         try:
-            with limited(_threads(self.n_jobs)):
+            with limited(None if self.n_jobs is None else as_threads(self.n_jobs)):
                 model._run(
                     data, validation, called, display.progress(0), shuffle=order,
                     validation_batch=AUTO_BATCH, validation_freq=1, first=0, last=self.max_iter, verbose=0,
                 )  # fmt: skip
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warnings.warn("Training interrupted by user.", stacklevel=6)
         except TrainingDivergedError as error:
             if iterations.best_weights is None:
                 raise ValueError(
@@ -298,7 +343,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
                     f"be preprocessed; or try a smaller learning_rate_init. ({error})"
                 ) from error
             iterations.diverged()
-            warnings.warn(f"{error} The best weights are kept.", ConvergenceWarning, stacklevel=5)
+            warnings.warn(f"{error} The best weights are kept.", ConvergenceWarning, stacklevel=6)
         else:
             ending = ""
             if isinstance(model.optimizer, LBFGS) and "maxfun" in model.optimizer.status:
@@ -307,15 +352,13 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
                 ending = f"Maximum iterations ({self.max_iter}) reached"
             if ending:
                 text = f"{ending} and the optimization hasn't converged yet."
-                warnings.warn(text, ConvergenceWarning, stacklevel=5)
+                warnings.warn(text, ConvergenceWarning, stacklevel=6)
         self.history_: History = called.history
         if iterations.best_weights is not None:
             model.set_weights(iterations.best_weights)
 
-    def _split(
-        self, X: Any, targets: Float32, weights: NDArray[np.float64] | None, generator: np.random.RandomState
-    ) -> tuple[Any, Float32, NDArray[np.float64] | None, tuple[Any, Float32, NDArray[np.float64] | None]]:
-        """Take a share of the rows out for validation, the same ones as scikit-learn."""
+    def _split(self, targets: Float32, generator: np.random.RandomState) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the numbers of rows to train on, and of a share for validation, the same ones as scikit-learn's."""
         stratify = targets.astype(bool) if self._classifies and self.n_outputs_ == 1 else None
         train, kept = train_test_split(
             np.arange(len(targets)), random_state=generator, test_size=self.validation_fraction, stratify=stratify
@@ -324,8 +367,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
-        parts = [(X[rows], targets[rows], None if weights is None else weights[rows]) for rows in (train, kept)]
-        return *parts[0], parts[1]
+        return train, kept
 
     def _batch(self, rows: int) -> int:
         """Rows of a batch."""
@@ -334,27 +376,32 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         if self.batch_size > rows:
             warnings.warn(
                 f"batch_size={self.batch_size} is more than the {rows} rows to train on, which make one batch",
-                stacklevel=6,
+                stacklevel=7,
             )
         return min(int(self.batch_size), rows)
 
     def _outputs(self, X: Any) -> Float32:
         """The network's outputs (n, N) for data that are checked here."""
-        try:
-            model = self.model_
-        except AttributeError:
+        if not hasattr(self, "model_"):
             check_is_fitted(self, "model_")
-            raise
         plain = (
             type(X) is np.ndarray and X.ndim == 2 and len(X) and X.dtype.kind == "f"
             and X.shape[1] == self.n_features_in_ and not hasattr(self, "feature_names_in_") and surely_finite(X)
         )  # fmt: skip
         if not plain:
             X = validate_data(self, X, accept_sparse=("csr", "csc"), dtype=(np.float64, np.float32), reset=False)
+        return self._outputs_of_checked(X)
+
+    def _outputs_of_checked(self, X: Any) -> Float32:
+        """The network's outputs (n, N) for an array or a sparse matrix of as many features."""
+        self._push()
+        # checks that the numbers are finite
+        return self.model_(X)
+
+    def _push(self) -> None:
+        """Give the network what has been written to its weights."""
         if self._views is not None:
             self._views.push()
-        # checks that the numbers are finite
-        return model(X)
 
     def _shown(self) -> Views:
         """The weights as the user may write to them."""
@@ -382,8 +429,8 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         self._shown().replace("intercepts", arrays)
 
     def __getstate__(self) -> dict[str, Any]:
-        if getattr(self, "_views", None) is not None:
-            self._views.push()  # type: ignore[union-attr]
+        if hasattr(self, "_views"):
+            self._push()
         state: dict[str, Any] = dict(super().__getstate__())
         if "_views" in state:
             state["_views"] = None
@@ -395,37 +442,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         return tags
 
 
-def _rows(X: Any) -> Rows:
-    # the numbers are converted here, not in every batch
-    return SparseRows(X.astype(np.float32)) if is_sparse(X) else X
-
-
-def _check_weights(name: str, weights: NDArray[np.float64]) -> None:
-    if not (weights >= 0).all() or not weights.any():
-        raise ValueError(f"{name} must not be negative or NaN, nor zero for all rows")
-
-
-def _constant_weights(weights: NDArray[np.float64] | None, rows: int, scale: float) -> Float32:
-    """The weights of rows that make one batch; none where all would be 1."""
-    if weights is None:
-        return np.empty(0, np.float32) if scale == 1 else np.full(rows, scale, np.float32)
-    total = float(weights.sum())
-    return np.asarray(scale * weights * (rows / total if total else 0.0), np.float32)
-
-
-def _worth(weights: NDArray[np.float64] | None) -> float:
-    """How many rows one counts for."""
-    return 1.0 if weights is None else float(weights.mean())
-
-
 def _listed(callbacks: Any) -> list[Any]:
     if callbacks is None:
         return []
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
-
-
-def _threads(n_jobs: int | None) -> int | None:
-    """The number of threads that ``n_jobs`` stands for, as joblib counts; None is the library's default."""
-    if n_jobs is None or n_jobs > 0:
-        return n_jobs
-    return max(1, available_cores() + 1 + n_jobs)

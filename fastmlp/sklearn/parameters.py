@@ -83,3 +83,11 @@ def hidden_layers(estimator: Any) -> list[tuple[int, Any]]:
     for name in [*names, *([] if sizes else [estimator.activation])]:
         function(name)
     return list(zip(sizes, names, strict=True))
+
+
+def keep(arguments: dict[str, Any]) -> None:
+    """Keep the arguments of a constructor, its ``vars()``, unchecked, as scikit-learn wants it."""
+    own = arguments.pop("self")
+    for name, value in arguments.items():
+        if name != "__class__":
+            setattr(own, name, value)

@@ -10,7 +10,9 @@ from sklearn.utils.metaestimators import available_if
 
 from ..inputs import check_finite
 from ..losses import Loss, MeanSquaredError, Poisson
-from .estimator import BaseMLP, Float32, iterates
+from .data import Float32
+from .estimator import BaseMLP, iterates
+from .parameters import keep
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
@@ -77,7 +79,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         callbacks: Any = None,
         n_jobs: int | None = None,
     ) -> None:
-        self._keep(vars())
+        keep(vars())
 
     def _encode(self, y: NDArray[Any], *, anew: bool, incremental: bool) -> Float32:
         columns = 1 if y.ndim == 1 else y.shape[1]

@@ -43,8 +43,10 @@ class Order:
         uses it next, and no row moves: the order means nothing.
     weights : float32 (n,) or (0,)
         What the engine reads; written before each epoch where there are sample weights.
-    sample_weight : float64 (n,), optional
+    sample_weight : float64 (rows,), optional
         The rows' own.
+    chosen : int64 array (rows,), optional
+        Where each row is among the n; by default there are no others. With sample weights, none comes twice.
     batch : int
         Rows of a batch.
     scale : float
@@ -57,11 +59,12 @@ class Order:
         given: int,
         weights: NDArray[np.float32],
         sample_weight: NDArray[np.float64] | None,
+        chosen: NDArray[np.int64] | None,
         batch: int,
         scale: float,
     ) -> None:
         self._generator, self._rows, self._weights, self._given = generator, given, weights, sample_weight
-        self._batch, self._scale = batch, scale
+        self._chosen, self._batch, self._scale = chosen, batch, scale
         self._order: NDArray[np.int64] | None = None
 
     def __call__(self, rows: int) -> NDArray[np.int64]:
@@ -80,7 +83,8 @@ class Order:
             weights = self._given[self._order]
             sums = np.add.reduceat(weights, starts)
             factors = np.divide(counts, sums, out=np.zeros(len(sums)), where=sums > 0)
-            self._weights[self._order] = self._scale * weights * np.repeat(factors, counts)
+            places = self._order if self._chosen is None else self._chosen[self._order]
+            self._weights[places] = self._scale * weights * np.repeat(factors, counts)
         return self._order
 
 
