@@ -25,6 +25,7 @@ NO_READER = 141  # what they return when nobody reads on, as of `| head`
 WRONG = 2
 # how the columns of predictions are called
 PREDICTION, PROBABILITY = "prediction", "probability of "
+DECIMALS = 6  # of probabilities
 Commands = Any  # argparse has no public name for what add_subparsers returns
 
 
@@ -223,7 +224,7 @@ def _predict(options: argparse.Namespace) -> None:
     table = frame.select(list(dict.fromkeys(options.keep)))
     added = [found.values.alias(PREDICTION)]
     if options.probabilities and found.probabilities is not None:
-        added += [column.alias(f"{PROBABILITY}{column.name}") for column in found.probabilities]
+        added += [column.round(DECIMALS).alias(f"{PROBABILITY}{column.name}") for column in found.probabilities]
     taken = [column.name for column in added if column.name in table.columns]
     if taken:
         raise TableError(f"--keep {taken[0]!r}: a column of the predictions has that name")

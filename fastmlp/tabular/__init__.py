@@ -1,7 +1,6 @@
 """Tables of columns of any kind: from a CSV file to a network, and back to predictions; needs the extra ``cli``.
 
-``python -m fastmlp train`` and ``predict`` are these functions. docs/command-line.md says what is decided for a table, and
-why.
+``python -m fastmlp train`` and ``predict`` are these functions. docs/command-line.md says what is decided, and why.
 """
 
 try:
