@@ -31,7 +31,7 @@ MICROSECONDS_A_DAY = 86_400_000_000
 # a date's cycles, and the length of each
 CYCLES = {"month": 12, "weekday": 7, "hour": 24}
 # how far outside of the training rows' range a number may be before it is worth a word, as a share of that range
-FARTHER = 0.1
+FARTHER = 0.5
 CORRECT = "correct it, or leave it empty as missing"
 Notes = list[str]
 

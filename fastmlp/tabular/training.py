@@ -13,7 +13,7 @@ from .columns import Column
 from .kinds import DROP, KINDS, Kind, forced, kind_of, learn, least_rows
 from .model import TabularModel, as_frame, encode, refuse_missing
 from .names import check_columns, listed
-from .network import PATIENCE, Settings, choose, make_network
+from .network import DROPOUT, PATIENCE, Settings, choose, make_network
 from .report import Decision, Report
 from .target import REGRESSION, Target, find_target
 
@@ -260,7 +260,11 @@ def _learn_target(target: Target, truth: pl.Series, training: Rows) -> tuple[Tar
 
 def _of_network(parameters: int, width: int, settings: Settings, target: Target, rows: int, report: Report) -> None:
     sizes = " - ".join(map(str, [width, *settings.hidden, target.outputs]))
-    report.add(Decision("Network", f"{sizes}, relu; {parameters:,} parameters", f"for {rows:,} rows to train on"))
+    report.add(
+        Decision(
+            "Network", f"{sizes}, relu, dropout {DROPOUT}; {parameters:,} parameters", f"for {rows:,} rows to train on"
+        )
+    )
     loss = "squared error (standardised)" if target.task == REGRESSION else "cross-entropy"
     ends = f"until {PATIENCE} epochs bring nothing" if settings.stops_early else "without a validation to stop it"
     report.add(
