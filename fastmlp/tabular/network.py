@@ -20,7 +20,7 @@ MOST_EPOCHS = 500
 # epochs without a better validation loss: until the learning rate is divided, and until the training ends
 PATIENCE_OF_THE_RATE, PATIENCE = 10, 30
 RATE, RATE_FACTOR, LOWEST_RATE = 2e-3, 0.3, 1e-5
-# the share of hidden outputs that is dropped in training: it gained on each of five tables, on small ones most
+# the share of hidden outputs that is dropped in training: docs/design.md, "Tables", has what it gained
 DROPOUT = 0.25
 # of weights in a step, times the learning rate
 WEIGHT_DECAY = 1e-2
