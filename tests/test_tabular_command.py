@@ -1,5 +1,6 @@
 """``python -m fastmlp train`` and ``predict``: what they write, and how every kind of bad input is told."""
 
+import datetime
 import os
 import signal
 import subprocess
@@ -131,7 +132,7 @@ def test_missing_cells_are_imputed_or_refused(folder, capsys):
 def test_numbers_are_predicted_in_their_units(folder, capsys):
     lines = ["x,day,price", *(f"{k},2024-{k % 12 + 1:02}-{k % 28 + 1:02},{1000 + 10 * k}" for k in range(60))]
     Path("prices.csv").write_text("\n".join([*lines, "5,2024-01-01,"]))
-    assert run("train", "prices.csv", "--target", "price", "--epochs", "30", "--hidden", "8") == 0
+    assert run("train", "prices.csv", "--target", "price", "--epochs", "10", "--hidden", "8") == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "regression, predicts 'price' (60 different numbers)" in printed
     assert "1 without a target left out" in printed
@@ -291,11 +292,49 @@ def test_other_kinds_of_text_files(folder, capsys):
     assert capsys.readouterr().out == expected
 
 
+def test_every_type_of_parquet(folder, capsys):
+    days = [datetime.date(2024, 1, 1) + datetime.timedelta(days=k) for k in range(30)]
+    frame = pl.DataFrame(
+        {
+            "day": days,
+            "zone": pl.Series(days).cast(pl.Datetime("ns")).dt.replace_time_zone("Europe/Berlin"),
+            "span": [datetime.timedelta(hours=k % 9) for k in range(30)],
+            "time": [datetime.time(k % 24) for k in range(30)],
+            "money": pl.Series([f"{k % 7}.50" for k in range(30)]).cast(pl.Decimal(10, 2)),
+            "large": pl.Series([2**63 + k % 5 for k in range(30)], dtype=pl.UInt64),
+            "group": pl.Series(["a", "b", None] * 10, dtype=pl.Categorical),
+            "level": pl.Series(["low", "high"] * 15, dtype=pl.Enum(["low", "high"])),
+            "list": [[k] for k in range(30)],
+            "bytes": [b"x", b"y"] * 15,
+            "nan": [float("nan"), 1.5, 2.5] * 10,
+            "flag": [True, False, None] * 10,
+            "y": [float(k % 2) for k in range(30)],
+        }
+    )
+    frame.write_parquet("types.parquet")
+    assert train("types.parquet", target="y") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    for text in (
+        "dropped time: cells of the type Time",
+        "dropped list:",
+        "dropped bytes:",
+        "number span, money, large",
+    ):
+        assert text in printed, printed
+    assert run("predict", "model.safetensors", "types.parquet") == 0
+    captured = capsys.readouterr()
+    assert set(captured.out.split()[1:]) <= {"0", "1"}
+    assert "Score (30 rows)" in captured.err
+    Path("bad.parquet").write_bytes(b"no parquet at all")
+    assert "cannot be read as Parquet" in error_of(capsys, train("bad.parquet", "--force", target="y"))
+
+
 def python(*arguments, **options):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen([sys.executable, *arguments], env=environment, stderr=subprocess.PIPE, text=True, **options)
 
 
+@pytest.mark.jit_only
 def test_in_processes_by_a_pipe(folder):
     process = python(
         "-m", "fastmlp", "train", "-", "--target", "kind", *QUICK, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -310,6 +349,7 @@ def test_in_processes_by_a_pipe(folder):
     assert "Traceback" not in err
 
 
+@pytest.mark.jit_only
 def test_nobody_reads_the_predictions(folder):
     assert train("flowers.csv", "--quiet") == 0
     reader, writer = os.pipe()

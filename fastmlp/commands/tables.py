@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FastMLPError, ModelFileError, TableError
+from ..errors import FastMLPError, TableError
 from .arguments import layer_sizes, named_kind, share, whole_number
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _predict(options: argparse.Namespace) -> None:
         raise FileNotFoundError(2, "No such file or directory", options.model)
     model = tabular.TabularModel.load(options.model)
     if options.probabilities and not model.target.classes:
-        raise ModelFileError(f"--probabilities: {options.model!r} predicts numbers, which have none")
+        raise TableError(f"--probabilities: {options.model!r} predicts numbers, which have none")
     frame, name, remarks = tabular.read_table(options.data, options.na)
     check_columns(options.keep, frame.columns, name)
     found = model.apply(frame, name)
