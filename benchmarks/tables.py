@@ -1,7 +1,7 @@
 """How well ``fastmlp.tabular.train`` does beside scikit-learn: ``python -m benchmarks.tables [--seeds 4]``.
 
-Prints the table of docs/command-line.md, row by row. All sides get the same columns; scikit-learn's dates are made numbers
-here, as it has nothing for them, and so are its targets' units.
+Prints the table of docs/command-line.md, row by row. All sides get the same columns; for scikit-learn, dates are made
+numbers here, as it has nothing for them, and targets are standardised.
 """
 
 import argparse
