@@ -166,6 +166,7 @@ GOOD = [f"{k},{k * k % 7},{'u' if k % 2 else 'v'}" for k in range(20)]
         (rows(*GOOD).replace("u\n", "\n").replace("v\n", "\n"), "column 'y', the target, has no value in any row"),
         (rows(*GOOD, "x,1,u"), "column 'a' holds numbers, but row 21 has 'x'"),
         (rows(*GOOD, "x,1,u", "z,1,u"), "row 21 has 'x' (and 1 more row)"),
+        ("a,y\n1,\n" + "1,0.5\n2,1.5\n3,2\n" * 9 + "1,x\n", "column 'y' holds numbers, but row 29 has 'x'"),
         (rows(*GOOD, "inf,1,u"), "column 'a' must have finite numbers, but row 21 has inf"),
         (rows(*GOOD).replace("a,b", "a,a"), "more than one column of the name 'a'"),
         (rows(*GOOD, "1,2"), "has 3 columns, but line 22 has 2 cells"),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import polars as pl
 
 from .cells import booleans, date_format, dates, first_lost, numbers, refuse_lost, texts
-from .columns import Boolean, Category, Column, Date, Number, read_booleans, read_dates, read_numbers
+from .columns import CORRECT, Boolean, Category, Column, Date, Number, read_booleans, read_dates, read_numbers
 
 NUMBER, BOOLEAN, CATEGORY, DATE, DROP = "number", "boolean", "category", "date", "drop"
 KINDS = (NUMBER, BOOLEAN, CATEGORY, DATE, DROP)
@@ -84,8 +84,15 @@ def _kind_of_texts(series: pl.Series, present: int, rows: int) -> Kind:
 
 
 def forced(series: pl.Series, kind: str) -> Kind:
-    """Return the kind that the user says."""
-    return Kind(kind, "as asked for", date_format(series) if kind == DATE else None)
+    """Return the kind that the user says, or raise TableError for a cell that is none of it."""
+    form = date_format(series) if kind == DATE else None
+    if kind == NUMBER:
+        read_numbers(series, CORRECT)
+    elif kind == BOOLEAN:
+        read_booleans(series)
+    elif kind == DATE:
+        read_dates(series, form)
+    return Kind(kind, "as asked for", form)
 
 
 def learn(series: pl.Series, kind: Kind) -> Column | None:

@@ -104,6 +104,8 @@ def train(
     ['small', 'large']
     """
     frame = as_frame(frame)
+    if isinstance(exclude, str):
+        raise TypeError(f"exclude must be a list of columns, got {exclude!r}")
     exclude, kinds = list(exclude), dict(kinds or {})
     settings_of = _check(task, kinds, missing, validation, balance, hidden, epochs, seed, verbose)
     check_columns([target], frame.columns, where)
@@ -116,8 +118,10 @@ def train(
         report.remark(remark)
 
     found = [(frame[name], _kind(frame[name], name, exclude, kinds)) for name in frame.columns if name != target]
+    whole = frame[target]
     frame, lost = _with_target(frame, target, where)
-    wanted, why = find_target(frame[target], task)
+    # messages count the rows of the whole table
+    wanted, why = find_target(whole, task)
     report.add(Decision("Task", f"{wanted.task}, predicts {target!r}", why))
     truth = frame[target]
     training, kept = _split(wanted, truth, validation, seed)
