@@ -1,19 +1,20 @@
-"""The command line: ``python -m fastmlp demo``, ``bench``, ``warmup`` and ``info``."""
+"""The command line: ``python -m fastmlp train``, ``predict``, ``demo``, ``bench``, ``warmup`` and ``info``."""
 
 import argparse
 import math
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from . import __version__
+from .commands.arguments import seconds, whole_number
+from .commands.tables import INTERRUPTED, add_predict, add_train
 
 DEMO_EPOCHS = 60
 BENCH_SECONDS = 0.4  # for each library and network: all of it in less than a minute
-INTERRUPTED = 130  # what shells return after Ctrl-C
 
 
 def processor() -> str:
@@ -117,26 +118,6 @@ def bench(cases: Sequence[str], libraries: Sequence[str], threads: Sequence[int]
         return 1
 
 
-def _whole_number(low: int, high: float) -> Callable[[str], int]:
-    """Return what reads a number from ``low`` to ``high``."""
-    allowed = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
-
-    def read(text: str) -> int:
-        value = int(text) if text.removeprefix("-").isdecimal() else None
-        if value is None or not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"must be a whole number {allowed}, got {text!r}")
-        return value
-
-    return read
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 3600:
-        raise argparse.ArgumentTypeError(f"must be more than 0 and at most 3600, got {text}")
-    return value
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(
@@ -144,9 +125,11 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"fastmlp {__version__}")
     commands = top.add_subparsers(dest="command", metavar="command", title="commands")
+    add_train(commands)
+    add_predict(commands)
     text = "train on handwritten digits, and time the same training in NumPy"
     shown = commands.add_parser("demo", help=text, description=f"{text[0].upper()}{text[1:]}.")
-    seed, count = _whole_number(0, 2**64 - 1), _whole_number(1, math.inf)
+    seed, count = whole_number(0, 2**64 - 1), whole_number(1, math.inf)
     shown.add_argument("--seed", type=seed, default=0, help="of weights and shuffling (default: %(default)s)")
     shown.add_argument("--epochs", type=count, default=DEMO_EPOCHS, help="length of a training (default: %(default)s)")
     text = "time training steps here, beside NumPy and whichever of PyTorch, JAX and scikit-learn is installed"
@@ -164,7 +147,7 @@ def parser() -> argparse.ArgumentParser:
         help="numpy, torch, torch-compiled, jax, sklearn (default: all but torch-compiled)",
     )  # fmt: skip
     shown.add_argument(
-        "--seconds", type=_seconds, default=BENCH_SECONDS,
+        "--seconds", type=seconds, default=BENCH_SECONDS,
         help="to measure each library on each network (default: %(default)s)",
     )  # fmt: skip
     text = "compile all kernels ahead of the first training, in a container build say"
@@ -189,6 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     commands = parser()
     chosen = commands.parse_args(arguments)
+    if chosen.command in ("train", "predict"):
+        status: int = chosen.run(chosen)
+        return status
     if chosen.command == "demo":
         return demo(chosen.seed, chosen.epochs)
     if chosen.command == "bench":

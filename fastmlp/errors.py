@@ -35,6 +35,10 @@ class ModelFileError(FastMLPError, ValueError):
     """A file, or pickled bytes, that are no whole model of this package's, or not one that fits."""
 
 
+class TableError(FastMLPError, ValueError):
+    """A table that cannot be read, learnt from or predicted; the message names column, row and value."""
+
+
 class ModelBusyError(FastMLPError, RuntimeError):
     """A model was asked to train or to evaluate in one thread while another one is in ``fit``."""
 
