@@ -8,12 +8,25 @@ from numpy.typing import NDArray
 from sklearn.utils import check_array
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from ..inputs import check_finite
+from ..inputs import check_finite, surely_finite
 from ..rows import Rows, SparseRows, is_sparse
 
 Float32 = NDArray[np.float32]
 # numbers of rows; None stands for all
 Chosen = NDArray[np.int64] | None
+
+
+def surely_fits(estimator: Any, X: Any) -> bool:
+    """Say whether scikit-learn's checks would let data of a fitted estimator pass as they are; they take 0.1 ms."""
+    return (
+        type(X) is np.ndarray and X.ndim == 2 and len(X) > 0 and X.dtype.kind == "f"
+        and X.shape[1] == estimator.n_features_in_ and not hasattr(estimator, "feature_names_in_") and surely_finite(X)
+    )  # fmt: skip
+
+
+def _surely_targets(y: Any, rows: int) -> bool:
+    """Say so of targets, one number a row."""
+    return type(y) is np.ndarray and y.shape == (rows,) and (y.dtype.kind in "iub" or surely_finite(y))
 
 
 def checked_data(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) -> tuple[Any, NDArray[Any]]:
@@ -31,6 +44,8 @@ def checked_data(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) 
     ValueError, TypeError
         For data that are none, or not finite in float32.
     """
+    if not reset and surely_fits(estimator, X) and _surely_targets(y, len(X)):
+        return X, y
     X, y = validate_data(
         estimator, X, y, accept_sparse=("csr", "csc"), multi_output=True, dtype=(np.float64, np.float32),
         y_numeric=numeric, reset=reset,

@@ -19,7 +19,7 @@ from ..engine.feed import Feed
 from ..errors import TrainingDivergedError
 from ..fitting import Callbacks, TrainingData
 from ..hooks import Logs
-from ..inputs import check_y, floats, surely_finite
+from ..inputs import check_y, floats
 from ..jobs import as_threads
 from ..losses import Custom, Loss
 from ..model import Sequential, check_deterministic
@@ -35,8 +35,9 @@ from .data import (
     checked_weights,
     constant_weights,
     placed,
+    surely_fits,
     worth,
-)  # fmt: skip
+)
 from .network import copy_weights, dense_layers, draw_weights, make_network
 from .parameters import check_parameters, hidden_layers
 from .training import Iterations, Order, as_a_set, constant_of_poisson, make_optimizer, scale_of
@@ -384,11 +385,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         """The network's outputs (n, N) for data that are checked here."""
         if not hasattr(self, "model_"):
             check_is_fitted(self, "model_")
-        plain = (
-            type(X) is np.ndarray and X.ndim == 2 and len(X) and X.dtype.kind == "f"
-            and X.shape[1] == self.n_features_in_ and not hasattr(self, "feature_names_in_") and surely_finite(X)
-        )  # fmt: skip
-        if not plain:
+        if not surely_fits(self, X):
             X = validate_data(self, X, accept_sparse=("csr", "csc"), dtype=(np.float64, np.float32), reset=False)
         return self._outputs_of_checked(X)
 
