@@ -19,11 +19,13 @@ CONDITIONS = {"processor": "Fast 9000", "python": "3.11.0", "numba": "0.65.0", "
 
 
 def run(*arguments):
+    # pytest-benchmark warns of a worker's name that is inherited, and warnings are errors
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**inherited, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=False,
