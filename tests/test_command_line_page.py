@@ -16,6 +16,7 @@ def words(text):
 
 @pytest.mark.jit_only
 def test_the_page_says_what_is_printed(tmp_path):
+    assert PAGE.name == "command-line.md"
     blocks = list(BLOCK.finditer(PAGE.read_text(encoding="utf-8")))
     assert sum(block["sh"] is not None for block in blocks) == 4
     for block in blocks:

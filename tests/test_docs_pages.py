@@ -7,7 +7,9 @@ import sys
 import pages
 import pytest
 
-pages_of_code = [page for page in pages.PAGES if pages.blocks(page)]
+# pages whose blocks another file of the tests runs, and looks at what they print
+ELSEWHERE = {"command-line.md": "test_command_line_page.py", "many.md": "test_many_page.py"}
+pages_of_code = [page for page in pages.PAGES if pages.blocks(page) and page.name not in ELSEWHERE]
 TEXTS = [*pages.PAGES, pages.ROOT / "CONTRIBUTING.md", pages.ROOT / "CHANGELOG.md"]
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -55,6 +57,11 @@ def test_code_runs(page, tmp_path, monkeypatch):
         for module in set(sys.modules) - loaded:
             if str(tmp_path) in str(getattr(sys.modules[module], "__file__", "")):
                 del sys.modules[module]
+
+
+def test_pages_that_run_elsewhere_do():
+    for page, file in ELSEWHERE.items():
+        assert f'"{page}"' in (pages.ROOT / "tests" / file).read_text(encoding="utf-8"), file
 
 
 def anchors(page):
