@@ -207,6 +207,7 @@ def test_bad_tables(folder, capsys, text, message):
         (["flowers.csv", "--target", "kind", "--output", "model.h5"], "must end in .safetensors"),
         (["flowers.csv", "--target", "kind", "--output", "no/model.safetensors"], "there is no folder 'no'"),
         (["flowers.csv", "--target", "kind", "--output", "old.safetensors"], "exists already; --force"),
+        (["flowers.csv", "--target", "kin", "--output", "old.safetensors"], "has no column 'kin'"),
         (["flowers.csv", "--target", "kind", "--output", "folder.safetensors"], "is a folder"),
     ],
 )  # fmt: skip

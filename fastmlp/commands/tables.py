@@ -150,12 +150,15 @@ def _near(path: Path) -> str:
 
 def _train(options: argparse.Namespace) -> None:
     _check_model_path(options.output)
-    _check_output(options.output, options.data, force=options.force)
     from .. import tabular
+    from ..tabular.names import check_columns
     from ..tabular.report import Report
 
     _check_kinds(options.kind)
     table = tabular.read_table(options.data, options.na)
+    check_columns([options.target], table.frame.columns, table.name)
+    # who has named a table or column that is not there, wants to hear of that first
+    _check_output(options.output, options.data, force=options.force)
     model = tabular.train(
         table.frame, options.target, task=options.task, exclude=options.exclude, kinds=dict(options.kind),
         missing=options.missing, validation=options.validation, balance=options.balance, hidden=options.hidden,
