@@ -11,10 +11,22 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError  # noqa: E402
 from sklearn_pairs import LABELS, ONE, THREE, TWO, X, alike, ours, pair  # noqa: E402
 
 from fastmlp.callbacks import Callback  # noqa: E402
+from fastmlp.engine.epoch import run_steps  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]
+
+
+@pytest.mark.jit_only
+def test_a_column_of_a_table_makes_the_engine_compile_no_further():
+    table = np.column_stack([X[:40], ONE[:40]]).astype(np.float32)
+    weights = np.ones((40, 2), np.float32)
+    ours("Regressor", max_iter=1).fit(table[:, :-1].copy(), table[:, -1].copy())
+    before = set(run_steps.signatures)
+    ours("Regressor", max_iter=1).fit(table[:, :-1], table[:, -1], sample_weight=weights[:, 0])
+    ours("Regressor", max_iter=1).partial_fit(table[:, :-1].copy(), table[:, -1])
+    assert set(run_steps.signatures) == before
 
 
 def test_weights_are_views():

@@ -34,7 +34,7 @@ class Feed:
     x : array or SparseRows (n, K)
         Real numbers of any dtype and layout; not copied as a whole.
     y : float32 array (n, columns)
-        Targets; (n, 0) for prediction.
+        Targets; (n, 0) for prediction. Copied where they are not contiguous, as are the weights.
     weights : float32 array (n,) or (0,)
         Sample weights.
     worth : float
@@ -52,7 +52,8 @@ class Feed:
         chosen: NDArray[np.int64] | None = None,
     ) -> None:
         self.x, self.worth, self.chosen = x, worth, chosen
-        self.y, self.weights = read_only(y), read_only(weights) if weights.size else NO_WEIGHTS
+        # the type of a view with strides, such as of a table's column, would have the engine compiled once more
+        self.y, self.weights = read_only(floats(y)), read_only(floats(weights)) if weights.size else NO_WEIGHTS
         self.rows = len(x) if chosen is None else len(chosen)
         self.columns = y.shape[1]
         # np.dtype equality is of the byte order too
