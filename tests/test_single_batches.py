@@ -39,6 +39,15 @@ def trained(model):
     model.fit(X, Y, batch_size=24, epochs=1, verbose=0)
 
 
+def trained_by_one_step(model):
+    # as many rows as the stream has, in another order
+    model.fit(X[:32], Y[:32], epochs=1, verbose=0)
+
+
+def cut_short(model):
+    model.fit(X[:32], Y[:32], batch_size=16, steps_per_epoch=1, verbose=0)
+
+
 def judged(model):
     model.evaluate(X, Y, verbose=0)
     model.predict(X, verbose=0)
@@ -55,7 +64,7 @@ def nothing(model):
 
 CHANGES = [
     nothing, faster, nothing, judged, nothing, frozen, nothing, frozen, clipped, nothing, trained, nothing, huber,
-    set_anew, nothing,
+    set_anew, nothing, trained_by_one_step, nothing, cut_short, nothing,
 ]  # fmt: skip
 
 

@@ -393,8 +393,12 @@ class Session:
         limit: int | None = None,
         steps_a_call: int | None = None,
         first_step: int = 0,
+        again: bool = False,
     ) -> None:
-        """Go on with a run, with these rows; a loss that is not finite ends it."""
+        """Go on with a run, with these rows; a loss that is not finite ends it.
+
+        ``again``: this may be a stream of such batches, all rows in their order.
+        """
         job, order = self._job, feed.ordered(order)
         training = bool(job[t.MODE] != t.EVALUATE)
         cut, size, flops, pace = self._size(batch_size, training=training)
@@ -438,7 +442,7 @@ class Session:
                     self._count(int(job[t.ITERATION]))
                 if looking is not None:
                     looking.raise_error()
-                elif steps == 1 and job[t.MODE] == t.TRAIN and feed.direct and flops < 2 * FLOPS_A_THREAD_AND_RUN:
+                elif again and job[t.MODE] == t.TRAIN and feed.direct and flops < 2 * FLOPS_A_THREAD_AND_RUN:
                     self._again = _Again(
                         self._objective, self._update, feed.y.shape, feed.weights.size > 0, space, job.copy()
                     )
@@ -463,7 +467,7 @@ class Session:
             or feed.chosen is not None
             or job[t.MODE] != t.TRAIN
         ):
-            self._go(feed, feed.rows)
+            self._go(feed, feed.rows, again=feed.chosen is None)
             return
         draws = job[t.DRAWS]
         np.copyto(job, again.job)
