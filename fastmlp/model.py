@@ -424,17 +424,23 @@ class Sequential(Stack, Inspection, Saving):
         if isinstance(optimizer, optimizers.LBFGS):
             raise ValueError("LBFGS trains on whole data sets by fit; train_on_batch needs an optimizer such as 'adam'")
         features, targets, weights = self._checked(x, y, sample_weight, loss, "train on")
-        weights = class_weights(class_weight, targets, weights, loss)
+        return _as_asked(
+            self._make_step(Feed(features, targets, class_weights(class_weight, targets, weights, loss))), return_dict
+        )
+
+    def _make_step(self, feed: Feed) -> dict[str, float]:
+        """Make one step with all rows of a feed, which has been checked, and return what it has measured."""
+        optimizer, loss = self._compiled()
         session = self._session
         assert session is not None
+        assert isinstance(optimizer, optimizers.Optimizer)
         with session.turns.changing() as put_back:
             self._set_objective(session, loss)
             session.set_optimizer(optimizer)
-            if not session.train_batch(Feed(features, targets, weights)):
+            if not session.train_batch(feed):
                 session.restore(put_back)
                 raise TrainingDivergedError("the step diverged: the loss or a weight became NaN or infinite")
-            logs = session.results()
-        return _as_asked(logs, return_dict)
+            return session.results()
 
     def test_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False

@@ -200,6 +200,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def _check_classes(self, y: NDArray[Any], *, incremental: bool) -> None:
         """Raise ValueError for labels that a network cannot go on with."""
+        if incremental:
+            places = np.searchsorted(self.classes_, y)
+            places[places == len(self.classes_)] = 0
+            if np.array_equal(self.classes_[places], y):
+                return
         found = np.unique(y)
         if not incremental and set(found) != set(self.classes_):
             raise ValueError(

@@ -19,8 +19,9 @@ from ..jobs import run_jobs, shown
 from ..rows import is_sparse
 from .bags import Bags, make_bags
 from .data import Float32, checked_data, checked_weights
-from .estimator import AUTO_BATCH, BaseMLP
+from .estimator import BaseMLP
 from .parameters import check_parameters
+from .stream import AUTO_BATCH
 
 # what an ensemble decides for its members
 NOT_A_MEMBERS = ("random_state", "warm_start", "verbose", "callbacks", "n_jobs")

@@ -40,11 +40,11 @@ from .data import (
 )
 from .network import copy_weights, dense_layers, draw_weights, make_network
 from .parameters import check_parameters, hidden_layers
-from .training import Iterations, Order, as_a_set, constant_of_poisson, make_optimizer, scale_of
+from .stream import AUTO_BATCH, Settled, goes_on, settle
+from .training import Iterations, Order, as_a_set, constant_of_poisson, diverged, make_optimizer, scale_of
 from .views import Views
 
 # rows of a batch where batch_size is "auto", at most
-AUTO_BATCH = 200
 
 
 def iterates(estimator: "BaseMLP") -> bool:
@@ -81,6 +81,8 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
     n_outputs_: int
     verbose: Any
     class_weight: Any = None
+    # what the last call of partial_fit has left for the next one
+    _settled: Settled | None
     # whether targets are classes, and the names of losses that are scikit-learn's own
     _classifies: bool
     _own: tuple[str, ...]
@@ -102,6 +104,10 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         """Return the score of outputs on encoded targets, as ``score`` would."""
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
+        settled = getattr(self, "_settled", None)
+        if incremental and settled is not None and sample_weight is None and goes_on(self, settled, X, y):
+            return self
+        self._settled = None
         check_parameters(self)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -171,6 +177,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         self._train(X, targets, weights, chosen, generator, incremental=incremental)
         if self._views is not None:
             self._views.pull()
+        self._settled = settle(self) if incremental else None
         return self
 
     def _weights(self, sample_weight: Any, y: NDArray[Any], rows: int) -> NDArray[np.float64] | None:
@@ -339,10 +346,7 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
             warnings.warn("Training interrupted by user.", stacklevel=6)
         except TrainingDivergedError as error:
             if iterations.best_weights is None:
-                raise ValueError(
-                    "Solver produced non-finite parameter weights. The input data may contain large values and need to "
-                    f"be preprocessed; or try a smaller learning_rate_init. ({error})"
-                ) from error
+                raise diverged(error) from error
             iterations.diverged()
             warnings.warn(f"{error} The best weights are kept.", ConvergenceWarning, stacklevel=6)
         else:
@@ -429,8 +433,9 @@ class BaseMLP(BaseEstimator, ABC):  # type: ignore[misc]
         if hasattr(self, "_views"):
             self._push()
         state: dict[str, Any] = dict(super().__getstate__())
-        if "_views" in state:
-            state["_views"] = None
+        for name in ("_views", "_settled"):
+            if name in state:
+                state[name] = None
         return state
 
     def __sklearn_tags__(self) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import TrainingDivergedError
 from ..hooks import Callback, Logs
 from ..losses import Loss
 from ..optimizers import LBFGS, SGD, Adam, Optimizer
@@ -192,6 +193,14 @@ class Iterations(Callback):
             self.model.stop_training, ending = True, "Stopping."
         if estimator.verbose:
             print(f"{text} {ending}")
+
+
+def diverged(error: TrainingDivergedError) -> ValueError:
+    """Return scikit-learn's error for a training that has diverged."""
+    return ValueError(
+        "Solver produced non-finite parameter weights. The input data may contain large values and need to "
+        f"be preprocessed; or try a smaller learning_rate_init. ({error})"
+    )
 
 
 def as_a_set(

@@ -1,0 +1,91 @@
+"""A stream of small batches for ``partial_fit``: one step each, without what a whole training makes around it."""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from ..engine.feed import Feed
+from ..errors import TrainingDivergedError
+from ..history import History
+from .data import constant_weights, surely_fits, surely_fits_targets
+from .training import Iterations, diverged, scale_of
+
+# the rows of one batch, by default
+AUTO_BATCH = 200
+
+
+class Settled(NamedTuple):
+    """What one call has found out, and the next one relies on as long as no parameter has changed.
+
+    Attributes
+    ----------
+    read : callable
+        Returns an estimator's parameters.
+    parameters : tuple
+        What they were.
+    rows : tuple of int
+        The fewest and the most rows that are one batch, whatever is said about others.
+    scale : float
+        What the loss is multiplied with.
+    """
+
+    read: Callable[[Any], tuple[Any, ...]]
+    parameters: tuple[Any, ...]
+    rows: tuple[int, int]
+    scale: float
+
+
+def settle(estimator: Any) -> Settled | None:
+    """Return what the next call of a trained estimator may rely on; None where each call is a whole training."""
+    own = estimator.optimizer is None and estimator.schedule is None and estimator.loss != "poisson"
+    more = estimator.callbacks is not None or estimator.verbose or estimator.n_jobs is not None
+    # a list can be changed and stay the same one, and a generator is advanced by each training
+    changing = any(isinstance(each, list) for each in (estimator.hidden_layer_sizes, estimator.activation))
+    drawn = estimator.random_state is not None and not isinstance(estimator.random_state, int)
+    # of several outputs' squared errors, what is reported is not what is minimised
+    several = estimator.loss == "squared_error" and estimator.n_outputs_ > 1
+    weighted = estimator.class_weight is not None
+    if not own or not estimator._has_own_loss() or more or changing or drawn or several or weighted:
+        return None
+    automatic = isinstance(estimator.batch_size, str)
+    read = attrgetter(*estimator._get_param_names())
+    loss = estimator.model_.loss
+    return Settled(
+        read,
+        read(estimator),
+        (1, AUTO_BATCH) if automatic else (estimator.batch_size, estimator.batch_size),
+        scale_of(loss, estimator.loss, estimator.n_outputs_),
+    )
+
+
+def goes_on(estimator: Any, settled: Settled, X: Any, y: Any) -> bool:
+    """Make a step with rows, as ``partial_fit`` does; False, and nothing is done, where that needs a training.
+
+    Raises
+    ------
+    ValueError
+        For targets that do not fit, or a step that diverges.
+    """
+    fewest, most = settled.rows
+    if (
+        estimator._views is not None
+        or settled.read(estimator) != settled.parameters
+        or not surely_fits(estimator, X)
+        or not fewest <= len(X) <= most
+        or not surely_fits_targets(estimator, y, len(X))
+    ):
+        return False
+    targets = estimator._encode(y, anew=False, incremental=True)
+    model, rows = estimator.model_, len(X)
+    try:
+        logs = model._make_step(Feed(X, targets, constant_weights(None, rows, settled.scale)))
+    except TrainingDivergedError as error:
+        raise diverged(error) from error
+    iterations = Iterations(estimator, lambda logs, _: logs["loss"], None, None, rows, single=True)
+    iterations.set_model(model)
+    estimator.n_iter_ = 0
+    iterations.on_epoch_end(0, logs)
+    # as after any training: a record of its own, without the parameters of a run
+    estimator.history_ = model.history = History()
+    estimator.history_.append(0, logs)
+    return True
