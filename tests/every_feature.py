@@ -1,7 +1,7 @@
 """Small trainings that together run every kernel; what is in the package's tables takes part by itself.
 
-``python tests/every_feature.py [every]`` runs all of them, or each so-manieth, between guard bytes and by one thread. With
-``NUMBA_BOUNDSCHECK=1`` Numba then checks every index.
+``python tests/every_feature.py [every]`` runs all of them, or each so-manieth, between guard bytes and by one thread.
+With ``NUMBA_BOUNDSCHECK=1`` Numba then checks every index.
 """
 
 import sys
@@ -46,7 +46,6 @@ NEEDED = {
     "OneCycle": lambda: schedules.OneCycle(0.01, 6),
     "MaxNorm": lambda: constraints.MaxNorm(0.5),
     "Constant": lambda: initializers.Constant(0.1),
-    "ConfusionMatrix": lambda: None,
 }
 # of inputs, hidden units and outputs: one, the edges of vectors, panels and tiles, and primes
 SHAPES = [
@@ -93,9 +92,7 @@ def trainings():
             )
         )
 
-    for shape in SHAPES:
-        for size in SIZES:
-            found.append(Training(f"{shape} {size}", shape=shape, size=size, hidden="relu"))
+    found += [Training(f"{shape} {size}", shape=shape, size=size, hidden="relu") for shape in SHAPES for size in SIZES]
     for kind in dict.fromkeys(layers.TABLE.values()):
         if kind is not Input:
             add(f"layer {kind.__name__}", make_layers=lambda kind=kind: [make(kind)])
@@ -143,8 +140,10 @@ def trainings():
 
 
 def measures(*, sparse):
-    kinds = [kind for kind in dict.fromkeys(metrics.TABLE.values()) if kind.kind >= 0]
-    return [make(kind) for kind in kinds if kind.sparse or not sparse if kind.sparse == sparse]
+    """Instances of all metrics of a kind that logs can take."""
+    needed = {"F1Score": lambda: metrics.F1Score("macro")}
+    kinds = [kind for kind in dict.fromkeys(metrics.TABLE.values()) if kind.kind >= 0 and kind.sparse == sparse]
+    return [needed[kind.__name__]() if kind.__name__ in needed else make(kind) for kind in kinds]
 
 
 def data_of(training, copy=np.array):
@@ -187,7 +186,7 @@ def outcome(training, copy=np.array):
         weighted_metrics=training.metrics if training.weighted else None,
         metrics=None if training.weighted else training.metrics,
     )
-    rows, batch = training.size
+    batch = training.size[1]
     settings = {} if isinstance(training.optimizer, optimizers.LBFGS) or training.optimizer == "lbfgs" else {
         "batch_size": batch
     }  # fmt: skip
