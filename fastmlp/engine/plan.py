@@ -173,6 +173,24 @@ class Plan:
         """Return where each weight is in the table of variables."""
         return {variable.weight: index for index, variable in enumerate(self.variables)}
 
+    def _moving(self) -> list[Float32]:
+        """Views of the mean and variance of every stage that standardises by the batch, padding included."""
+        views = []
+        for index in self.network.barriers:
+            row = self.network.stages[index]
+            start = int(row[t.BIAS] + row[t.COLUMNS])
+            views.append(self.network.parameters[start : start + 2 * int(row[t.COLUMNS])])
+        return views
+
+    def moving_statistics(self) -> list[Float32]:
+        """Return copies of what batches move."""
+        return [view.copy() for view in self._moving()]
+
+    def set_moving_statistics(self, kept: list[Float32]) -> None:
+        """Put back what :meth:`moving_statistics` returned."""
+        for view, values in zip(self._moving(), kept, strict=True):
+            view[...] = values
+
     def over(self, parameters: Float32) -> "Plan":
         """Return the same plan over another buffer, such as that of the parameters' gradients."""
         other = copy.copy(self)

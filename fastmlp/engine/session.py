@@ -432,10 +432,14 @@ class Session:
                 job[t.LOOK_AT] = t.NOWHERE if looking is None else looking.address
                 job[t.LOOK_AFTER] = flops / 2 / threads * SECONDS_A_CALL / seconds_a_step
                 job[t.WORKED] = job[t.STOPPED] = job[t.LOSS_FAILED] = 0
+                kept = None if looking is None else self.plan.moving_statistics()
                 begun = time.perf_counter()
                 try:
                     self._call(team, threads, space, data)
                 finally:
+                    if kept is not None and job[t.ITERATION] == self.iterations:
+                        # a step that was given up has not been made: averages have not seen its batch
+                        self.plan.set_moving_statistics(kept)
                     self._count(int(job[t.ITERATION]))
                 if looking is not None:
                     looking.raise_error()
