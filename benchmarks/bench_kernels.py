@@ -24,7 +24,7 @@ from fastmlp.activations import (
     Tanh,
     elementwise,
 )
-from fastmlp.engine.plan import aligned
+from fastmlp.kernels import memory
 from fastmlp.kernels.gemm import (
     PANEL,
     leading_dimension,
@@ -60,7 +60,7 @@ def rows_buffer(array: Array) -> Array:
     """Lay out rows as the engine does."""
     rows, columns = array.shape
     stride = leading_dimension(columns)
-    buffer = aligned(padded_rows(rows) * stride)
+    buffer = memory.zeros(padded_rows(rows) * stride)
     buffer.reshape(-1, stride)[:rows, :columns] = array
     return buffer
 
@@ -85,13 +85,13 @@ class Forward:
         self.z = np.empty((B, N), np.float32)
         self.K_rows, self.N_columns = padded_rows(K), padded_columns(N)
         self.left, self.left_stride = rows_buffer(self.x), leading_dimension(K)
-        self.zeros, self.panels = aligned(self.N_columns), aligned(self.K_rows * self.N_columns)
+        self.zeros, self.panels = memory.zeros(self.N_columns), memory.zeros(self.K_rows * self.N_columns)
         padded = np.zeros((self.K_rows, self.N_columns), np.float32)
         padded[:K, :N] = self.w
         for columns, view in panel_views(self.panels, self.K_rows, self.N_columns):
             view[...] = padded[:, columns]
         self.out_stride = leading_dimension(N)
-        self.out = aligned(padded_rows(B) * self.out_stride)
+        self.out = memory.zeros(padded_rows(B) * self.out_stride)
 
     def fastmlp(self) -> None:
         """Run the kernel."""
@@ -133,7 +133,7 @@ class Gradient:
         self.K_rows, self.N_columns = padded_rows(K), padded_columns(N)
         self.left, self.left_stride = rows_buffer(self.x), leading_dimension(K)
         self.right, self.right_stride = rows_buffer(self.dz), leading_dimension(N)
-        self.out = aligned(self.K_rows * self.N_columns)
+        self.out = memory.zeros(self.K_rows * self.N_columns)
 
     def fastmlp(self) -> None:
         """Run the kernel."""

@@ -146,18 +146,20 @@ def check_sample_weight(weights: Any, rows: int) -> NDArray[np.float32]:
 def check_indices(name: str, indices: Any, rows: int, count: int | None = None) -> NDArray[np.int64]:
     """Return numbers of rows, of which there are so many, as int64 (count,); at least one where the count is free.
 
+    They are a copy: kernels go to memory by them, and another thread may change what was given after the check.
+
     Raises
     ------
     ValueError, TypeError
         For anything else.
     """
-    array = check_array(name, indices)
+    array = np.array(check_array(name, indices), order="C")
     if array.dtype.kind not in "iu" or array.ndim != 1 or array.size != (array.size or 1 if count is None else count):
         wanted = "a list of" if count is None else f"{count}"
         raise ValueError(f"{name} must be {wanted} indices, got dtype {array.dtype} and the shape {array.shape}")
     if not (array.min() >= 0 and array.max() < rows):
         raise ValueError(f"{name} must be indices from 0 to {rows - 1}, got {array.min()} to {array.max()}")
-    return np.ascontiguousarray(array, np.int64)
+    return array.astype(np.int64, copy=False)
 
 
 def as_rows(samples: Rows) -> Rows:

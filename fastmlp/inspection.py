@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from . import gradient_check
 from .engine.feed import Feed
-from .engine.plan import aligned
 from .engine.session import Session
 from .engine.trace import LayerOutputs, trace
 from .fitting import class_weights
 from .gradient_check import GradientCheck
 from .gradients import Gradients, by_layer
 from .inputs import as_rows, check_x, floats
+from .kernels import memory
 
 if TYPE_CHECKING:
     from .model import Sequential
@@ -92,7 +92,7 @@ class Inspection:
         session = model._ready()
         # the model's own weights stay where they are
         with session.turns.reading() as network:
-            plan = session.plan.over(aligned(network.parameters.size))
+            plan = session.plan.over(memory.zeros(network.parameters.size))
             np.copyto(plan.network.parameters, network.parameters)
         apart = Session(plan, model.seed)
         apart.draw_as(session)

@@ -120,3 +120,13 @@ def test_a_folder_others_can_write_to_is_refused(tmp_path, monkeypatch):
 
 def test_the_digest_covers_every_source():
     assert len(cache.sources_digest()) == 64
+
+
+@jit_only
+@pytest.mark.parametrize("setting", ["NUMBA_BOUNDSCHECK", "NUMBA_OPT", "NUMBA_LOOP_VECTORIZE"])
+def test_other_settings_of_numba_are_other_entries(setting, tmp_path):
+    run(tmp_path / "kernels")
+    changed = "1" if setting == "NUMBA_BOUNDSCHECK" else "0"
+    assert run(tmp_path / "kernels", **{setting: changed}) == "True 0"
+    assert run(tmp_path / "kernels", **{setting: changed}) == "True 1"
+    assert run(tmp_path / "kernels") == "True 1"

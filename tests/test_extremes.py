@@ -3,11 +3,13 @@
 import re
 import threading
 
+import fences
 import numpy as np
 import pytest
 
 from fastmlp import Dense, Input, Sequential, optimizers
 from fastmlp.errors import TrainingDivergedError
+from fastmlp.inputs import check_indices
 
 pytestmark = pytest.mark.jit_only
 
@@ -185,6 +187,32 @@ def test_labels_that_another_thread_spoils():
 
     model.fit(ROWS, y, shuffle=Spoil(), verbose=0)
     assert np.isfinite(model.predict(ROWS)).all()
+
+
+def test_labels_of_one_class_that_another_thread_spoils():
+    """Nor where there is one class, whose gradient a label would be a place in."""
+    model = make_model(outputs=1, loss="sparse_categorical_crossentropy", last="softmax")
+    y = np.zeros(200, np.float32)
+
+    class Spoil:
+        def __call__(self, rows):
+            y[:] = 40
+            return np.arange(rows)
+
+    with fences.fenced() as watched:
+        losses = model.fit(ROWS, y, shuffle=Spoil(), verbose=0).history["loss"]
+    assert watched.check()
+    assert losses == [0.0]
+
+
+def test_an_order_that_its_owner_changes_later():
+    """The order of an epoch is a copy that was checked, as are the numbers of chosen rows."""
+    order, chosen = np.arange(200), np.arange(100)
+    found = check_indices("order", order, 200)
+    rows = check_indices("rows", chosen, 200)
+    order[:] = chosen[:] = 10**12
+    np.testing.assert_array_equal(found, np.arange(200))
+    np.testing.assert_array_equal(rows, np.arange(100))
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64, 200, 5000])

@@ -14,6 +14,7 @@ from fastmlp import Dense, Input, Sequential, optimizers
 from fastmlp.callbacks import LambdaCallback
 from fastmlp.engine import session
 from fastmlp.kernels.signals import Look
+from fastmlp.layers import BatchNormalization
 
 pytestmark = [
     pytest.mark.jit_only,
@@ -25,8 +26,9 @@ TARGETS = np.tanh(ROWS[:, :3])
 ANSWER = 0.2
 
 
-def make_model(units=40, optimizer="adam", loss="mse"):
-    model = Sequential([Input((20,)), Dense(units, "relu"), Dense(units, "relu"), Dense(3)], seed=1)
+def make_model(units=40, optimizer="adam", loss="mse", *, normalised=False):
+    between = [BatchNormalization(momentum=0.5)] if normalised else []
+    model = Sequential([Input((20,)), Dense(units, "relu"), *between, Dense(units, "relu"), Dense(3)], seed=1)
     model.compile(optimizer, loss)
     return model
 
@@ -154,12 +156,13 @@ class Nth(Look):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("make", [optimizers.Adam, lambda: optimizers.SGD(0.01, momentum=0.9, clipnorm=0.5)])
-def test_a_step_that_is_given_up_has_not_been_made(make, threads, monkeypatch):
+@pytest.mark.parametrize("normalised", [False, True])
+def test_a_step_that_is_given_up_has_not_been_made(make, threads, normalised, monkeypatch):
     """Interrupted in each place in turn, a model trains on as if nothing had happened."""
     fastmlp.set_num_threads(threads)
     monkeypatch.setattr(session, "LONGEST_UPDATE", 0)
     monkeypatch.setattr(session, "SECONDS_A_CALL", 0)
-    expected, model = make_model(50, make()), make_model(50, make())
+    expected, model = (make_model(50, make(), normalised=normalised) for _ in range(2))
     for seen in (expected, model):
         seen.train_on_batch(ROWS[:1000], TARGETS[:1000])
     expected.train_on_batch(ROWS[:1000], TARGETS[:1000])

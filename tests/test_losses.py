@@ -195,3 +195,18 @@ def test_names():
     assert losses.get("logcosh") == losses.LogCosh()
     with pytest.raises(TypeError, match="loss must be"):
         losses.get(3)
+
+
+@pytest.mark.parametrize("logits", [False, True])
+@pytest.mark.parametrize("name", losses.TABLE)
+def test_nan_stays(name, logits):
+    """A training that has become NaN is seen to have."""
+    loss = losses.TABLE[name]()
+    if logits and loss.logits_of is None:
+        pytest.skip("has no logits")
+    out = np.full((2, 3), 0.25, np.float32)
+    out[1, 1] = np.nan
+    y = np.array([[1], [1]]) if loss.sparse else np.eye(3)[:2]
+    value, gradient = value_and_gradient(loss, y, out, logits=logits)
+    assert np.isnan(value)
+    assert np.isfinite(gradient[0]).all()

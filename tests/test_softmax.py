@@ -73,3 +73,20 @@ def test_crossentropy_and_its_gradient(columns, width, stride, sparse, weighted)
     assert (result[:, width:] == GUARD).all()
     assert (gradient[-16:] == GUARD).all()
     np.testing.assert_array_equal(loose, before)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_padding_is_zero_beside_what_is_not_finite(wrong):
+    rows, columns, width = 3, 5, 16
+    z = np.zeros((rows, width), np.float32)
+    z[1, 2] = wrong
+    gradient = np.full(rows * width, GUARD)
+    softmax_crossentropy(
+        z.reshape(-1), 0, width, np.zeros(rows, np.float32), True, np.float32(0), np.empty(0, np.float32),
+        np.float32(1), rows, columns, np.empty(3 * rows, np.float32), gradient, 0, width, width,
+    )  # fmt: skip
+    softmax_forward(z.reshape(-1), 0, width, rows, columns, width)
+    for block_of in (z, gradient.reshape(rows, width)):
+        assert np.isnan(block_of[1, :columns]).all()
+        assert np.isfinite(block_of[[0, 2], :columns]).all()
+        assert (block_of[:, columns:] == 0).all()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..activations import Custom, is_common
+from ..kernels import memory
 from ..kernels.gemm import PANEL, TALL_ROWS, leading_dimension, padded_columns, padded_rows
 from ..kernels.narrow import NARROW_UNITS, takes_dots
 from ..layers import Weight
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 Float32 = NDArray[np.float32]
 
-CACHE_LINE_FLOATS = 16
 # Rows of a kernel that make an item: whole tall tiles, few enough that the gradient is still in the cache when
 # the optimizer takes it, and that two threads get about the same.
 ITEM_ROWS = 48 // TALL_ROWS * TALL_ROWS
@@ -33,13 +33,6 @@ ITEM_COLUMNS = 1024
 SQUARE = 192
 # Words that random numbers come in, with those of another thread in other cache lines.
 WORD_ROOM_UNIT = 16
-
-
-def aligned(size: int) -> Float32:
-    """Return zeros that begin at a cache line."""
-    raw = np.zeros(size + CACHE_LINE_FLOATS, np.float32)
-    skip = (-raw.ctypes.data // raw.itemsize) % CACHE_LINE_FLOATS
-    return raw[skip : skip + size]
 
 
 class Plan:
@@ -60,7 +53,7 @@ class Plan:
         self.row_floats, self.widest = places[-1], max(strides)
         self.stages, self.views = chain.stages, chain.views
         self.variables: list[Variable] = []
-        table = np.zeros((len(chain.stages), t.STAGE_FIELDS), np.int64)
+        table = memory.zeros((len(chain.stages), t.STAGE_FIELDS), np.int64)
         variables: list[tuple[int, ...]] = []
         items: list[tuple[int, ...]] = []
         at = statistics = 0
@@ -106,11 +99,11 @@ class Plan:
                 np.float32,
             ),
             np.flatnonzero(table[:, t.STATISTICS] >= 0),
-            np.full(1, t.NOWHERE),
+            memory.copied(np.full(1, t.NOWHERE)),
             np.array(variables, np.int64).reshape(-1, t.VARIABLE_FIELDS),
             np.array([_penalty(variable) for variable in self.variables], np.float32).reshape(-1, 4),
             np.array(items, np.int64).reshape(-1, t.ITEM_FIELDS),
-            aligned(at),
+            memory.zeros(at),
         )
         # as its session says
         self.turns: Turns | None = None
@@ -179,6 +172,24 @@ class Plan:
     def places(self) -> dict[Weight, int]:
         """Return where each weight is in the table of variables."""
         return {variable.weight: index for index, variable in enumerate(self.variables)}
+
+    def _moving(self) -> list[Float32]:
+        """Views of the mean and variance of every stage that standardises by the batch, padding included."""
+        views = []
+        for index in self.network.barriers:
+            row = self.network.stages[index]
+            start = int(row[t.BIAS] + row[t.COLUMNS])
+            views.append(self.network.parameters[start : start + 2 * int(row[t.COLUMNS])])
+        return views
+
+    def moving_statistics(self) -> list[Float32]:
+        """Return copies of what batches move."""
+        return [view.copy() for view in self._moving()]
+
+    def set_moving_statistics(self, kept: list[Float32]) -> None:
+        """Put back what :meth:`moving_statistics` returned."""
+        for view, values in zip(self._moving(), kept, strict=True):
+            view[...] = values
 
     def over(self, parameters: Float32) -> "Plan":
         """Return the same plan over another buffer, such as that of the parameters' gradients."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..inputs import floats
+from ..kernels import memory
 from ..kernels.atomics import atomic_add, atomic_load, relax
 from ..kernels.extension import pack
 from ..kernels.gemm import padded_rows
@@ -122,7 +123,7 @@ class Predictor:
         ``watch`` is called with the rows that are done, now and then.
         """
         rows = len(x)
-        out = np.empty((rows, self._plan.units), np.float32)
+        out = memory.empty((rows, self._plan.units))
         if 0 < rows <= self._block:
             # taking from and adding to a list are atomic, so nobody else has this context meanwhile
             context = self._contexts.pop() if self._contexts else self._make_context(1)
@@ -162,7 +163,7 @@ class Predictor:
                 # words of their own for each call: a helper may come late
                 work = (
                     network, space, part, job, out[first:last].reshape(-1),
-                    np.zeros(t.SYNC_WORDS, np.int64),
+                    memory.zeros(t.SYNC_WORDS, np.int64),
                 )  # fmt: skip
                 team.help(predict_rows, (*work, True), team.size - 1)
                 predict_rows(*work, False)
@@ -174,6 +175,6 @@ class Predictor:
     def _make_context(self, threads: int) -> _Context:
         space = prediction_space(self._plan, self._block * threads, threads)
         self._plan.prepare(space)
-        job = np.zeros(t.JOB_FIELDS, np.int64)
+        job = memory.zeros(t.JOB_FIELDS, np.int64)
         job[BLOCK], job[CAPACITY], job[PACK_ROOM] = self._block, self._block * threads, self._plan.pack_floats
-        return _Context(space, job, np.zeros(t.SYNC_WORDS, np.int64))
+        return _Context(space, job, memory.zeros(t.SYNC_WORDS, np.int64))

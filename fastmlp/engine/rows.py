@@ -22,7 +22,7 @@ from ..kernels.lanes import copy_row
 from ..kernels.narrow import narrow_forward
 from ..kernels.pointwise import copy_rows, multiply_rows, scale_gradient
 from ..kernels.softmax import softmax_backward, softmax_crossentropy, softmax_forward
-from ..losses.kinds import CATEGORICAL_LOGITS, SMOOTHING, SPARSE_LOGITS
+from ..losses.kinds import CATEGORICAL_LOGITS, SMOOTHING, SPARSE, SPARSE_LOGITS
 from ..losses.table import common_value_and_grad, weighted_total
 from ..metrics.kinds import FIRST_PARAMETER, FIRST_SUM, R2, WEIGHTED
 from ..metrics.kinds import KIND as METRIC_KIND
@@ -112,11 +112,12 @@ def gather_targets(
 ) -> None:
     """Copy the targets and sample weights of ``rows`` rows of the epoch.
 
-    One target for several outputs is a class number. Another thread may have changed it since it was checked, and it
-    must be no place outside of the outputs, which a loss would write to.
+    One target for several outputs, or for a loss of class numbers, is a class number. Another thread may have changed
+    it since it was checked, and it must be no place outside of the outputs, which a loss would write to.
     """
     columns = job[TARGET_COLUMNS]
-    classes = columns == 1 and units > 1 and job[LOSS_CALLBACK] == NOWHERE
+    sparse = units > 1 or job[LOSS_KIND] == SPARSE or job[LOSS_KIND] == SPARSE_LOGITS
+    classes = columns == 1 and sparse and job[LOSS_CALLBACK] == NOWHERE
     for row in range(rows):
         source = source_row(data, job, first + row)
         copy_row(data.y[source], 0, columns, targets, row * columns, columns)

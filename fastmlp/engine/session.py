@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inputs import check_indices, surely_finite
+from ..kernels import memory
 from ..kernels.callback import Callback
 from ..kernels.jit import JIT_DISABLED, SIMD_WIDTH, machine_code
 from ..kernels.random import shuffle
@@ -30,7 +31,7 @@ from .extensions import custom_loss_address, loss_address, metric_address, updat
 from .feed import NO_ORDER, Feed
 from .pace import Pace
 from .parameters import GROUP, penalties
-from .plan import Plan, aligned
+from .plan import Plan
 from .stages import constrain
 from .turns import Turns
 from .workspace import Cut, Room, cut_batch, make_workspace
@@ -126,10 +127,10 @@ class Session:
         # whether the optimizer's update is an extension
         self._extended = False
         self._slots: dict[str, float] = {}
-        self._job = np.zeros(t.JOB_FIELDS, np.int64)
+        self._job = memory.zeros(t.JOB_FIELDS, np.int64)
         self._job[t.LOOK_AT] = t.NOWHERE
         self._metrics: list[tuple[str, Metric, int]] = []
-        self._sums = np.zeros(t.METRIC_SUMS)
+        self._sums = memory.few_zeros(t.METRIC_SUMS)
         # what asked for the present objective and what the optimizer's settings were, so as not to do it again
         self._measured: object = None
         self._seen: dict[str, Any] = {}
@@ -137,7 +138,7 @@ class Session:
         self._rooms: dict[tuple[object, ...], Room] = {}
         self._again: _Again | None = None
         # words of a leader alone; with helpers, who may come late, each call has words of its own
-        self._sync = np.zeros(t.SYNC_WORDS, np.int64)
+        self._sync = memory.zeros(t.SYNC_WORDS, np.int64)
         # its machine code after the first call
         self._run_steps = run_steps
         self._called = False
@@ -173,7 +174,7 @@ class Session:
             table.append((metric.kind, sums, weighted, len(parameters), len(parameters) + len(own)))
             parameters += own
             sums += metric.sums_needed(self.plan.units)
-        self._sums = np.zeros(t.METRIC_SUMS + sums)
+        self._sums = memory.few_zeros(t.METRIC_SUMS + sums)
         self._objective = t.Objective(
             loss.compiled_parameters(), np.array(table, np.int64).reshape(-1, METRIC_FIELDS),
             np.array(parameters, np.float64),
@@ -191,11 +192,11 @@ class Session:
             return
         settings, slots = optimizer.settings(), optimizer.slots
         if not self.has_slots_of(optimizer):
-            memory = aligned(len(slots) * self.plan.network.parameters.size)
-            parts = dict(zip(slots, np.split(memory, max(1, len(slots))), strict=False))
+            room = memory.zeros(len(slots) * self.plan.network.parameters.size)
+            parts = dict(zip(slots, np.split(room, max(1, len(slots))), strict=False))
             update = t.Update(
-                NOTHING, memory, parts.get("average", NOTHING), parts.get("accumulated", NOTHING), settings,
-                np.zeros(FACTORS, np.float32), np.zeros((len(self.plan.network.items), 2)),
+                NOTHING, room, parts.get("average", NOTHING), parts.get("accumulated", NOTHING), settings,
+                memory.zeros(FACTORS), memory.zeros((len(self.plan.network.items), 2), np.float64),
             )  # fmt: skip
             # in one line: Ctrl-C may come in any
             self._optimizer, self._slots, self._update = optimizer, slots, update
@@ -235,7 +236,7 @@ class Session:
                         self.plan.network.parameters[offset : offset + size] = averages[offset : offset + size]
                     if row[t.TRAINABLE] and row[t.CONSTRAINT]:
                         # the average of what fulfils a constraint need not; Keras leaves it so
-                        constrain(self.plan.network, aligned(2 * SIMD_WIDTH), index, 0, 1)
+                        constrain(self.plan.network, memory.zeros(2 * SIMD_WIDTH), index, 0, 1)
 
     def minimization(self, optimizer: LBFGS) -> Minimization:
         """Return what the optimizer's iterations go on from; it is new with another optimizer."""
@@ -367,12 +368,12 @@ class Session:
         self._job[t.WHOLE] = whole
         needed = shards * size + (size if whole else threads * GROUP)
         if self._update.gradients.size != needed:
-            self._update = self._update._replace(gradients=aligned(needed))
+            self._update = self._update._replace(gradients=memory.zeros(needed))
 
     def _begin(self, feed: Feed, mode: int, kept_sums: t.Float64 | None = None) -> None:
         """Start a run, and its sums, with its first rows; ``kept_sums``: go on with these."""
         # not the old ones, which a run around this one goes on with
-        self._sums = np.zeros(self._sums.size) if kept_sums is None else kept_sums.copy()
+        self._sums = memory.few_zeros(self._sums.size) if kept_sums is None else memory.copied(kept_sums)
         self._centre(feed)
         self._job[t.MODE] = mode
         self._value_rows(feed)
@@ -435,10 +436,14 @@ class Session:
                 job[t.LOOK_AT] = t.NOWHERE if looking is None else looking.address
                 job[t.LOOK_AFTER] = flops / 2 / threads * SECONDS_A_CALL / seconds_a_step
                 job[t.WORKED] = job[t.STOPPED] = job[t.LOSS_FAILED] = 0
+                kept = None if looking is None else self.plan.moving_statistics()
                 begun = time.perf_counter()
                 try:
                     self._call(team, threads, space, data)
                 finally:
+                    if kept is not None and job[t.ITERATION] == self.iterations:
+                        # a step that was given up has not been made: averages have not seen its batch
+                        self.plan.set_moving_statistics(kept)
                     self._count(int(job[t.ITERATION]))
                 if looking is not None:
                     looking.raise_error()
@@ -495,7 +500,7 @@ class Session:
 
     def _call(self, team: Team | None, threads: int, space: t.Workspace, data: t.Data) -> None:
         """Lead one compiled call, and have the team help."""
-        sync = self._sync if threads == 1 else np.zeros(t.SYNC_WORDS, np.int64)
+        sync = self._sync if threads == 1 else memory.zeros(t.SYNC_WORDS, np.int64)
         arguments = (
             self.plan.network, space, self._objective, self._update, data, self._job, self._sums, sync
         )  # fmt: skip
@@ -556,7 +561,7 @@ class Session:
         if callable(shuffled):
             order = check_indices("the order that shuffle returns", shuffled(feed.rows), feed.rows, feed.rows)
         elif shuffled:
-            order = np.empty(feed.rows, np.int64)
+            order = memory.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
         with self.turns.lock:
             self._begin(feed, t.TRAIN, sums)
@@ -657,7 +662,7 @@ class Session:
 def no_update(items: int) -> t.Update:
     """Return an update of no optimizer."""
     return t.Update(
-        NOTHING, NOTHING, NOTHING, NOTHING, np.zeros(0), np.zeros(FACTORS, np.float32), np.zeros((items, 2))
+        NOTHING, NOTHING, NOTHING, NOTHING, np.zeros(0), memory.zeros(FACTORS), memory.zeros((items, 2), np.float64)
     )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels import memory
 from ..kernels.extension import pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry
@@ -65,11 +66,11 @@ def trace(plan: Plan, names: Sequence[str], x: Rows) -> list[LayerOutputs]:
     # of every stage z and a, and of what comes before the first one the inputs
     made = {View(-1, True): np.ascontiguousarray(x, np.float32)}
     for index, width in enumerate(units):
-        made |= {View(index, after): np.empty((rows, width), np.float32) for after in (False, True)}
+        made |= {View(index, after): memory.empty((rows, width)) for after in (False, True)}
     capacity = cut_batch(plan, MOST_BLOCKS, training=False).block
     space = prediction_space(plan, capacity)
     plan.prepare(space)
-    job = np.zeros(JOB_FIELDS, np.int64)
+    job = memory.zeros(JOB_FIELDS, np.int64)
     job[CAPACITY] = capacity
     stride = plan.network.stages[0, LEFT_STRIDE]
     inputs = space.rows[: capacity * stride].reshape(capacity, stride)

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 import numpy as np
 
 from ..errors import ModelBusyError
-from .plan import aligned
+from ..kernels import memory
 from .tables import Float32, Network
 
 
@@ -77,7 +77,7 @@ class Turns:
     def _keep(self) -> None:
         if self._kept is self._live or self._lent:
             # somebody may still read the old ones
-            self._kept = self._live._replace(parameters=aligned(self._live.parameters.size))
+            self._kept = self._live._replace(parameters=memory.zeros(self._live.parameters.size))
             self._lent = False
         np.copyto(self._kept.parameters, self._live.parameters)
 

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels import memory
 from ..kernels.simd import SIMD_WIDTH
 from . import tables as t
-from .plan import Plan, aligned
+from .plan import Plan
 
 # The least number of rows that threads share, and that sums are kept for.
 SMALLEST_PIECE = 16
@@ -109,29 +110,29 @@ def make_workspace(
     piece = cut.piece * threads
     outputs = piece * plan.units
     workspace = t.Workspace(
-        aligned(capacity * plan.row_floats),
-        aligned(capacity * plan.row_floats if training else 0),
-        aligned(threads * plan.pack_floats),
-        aligned(outputs),
-        aligned(outputs),
-        aligned(piece * target_columns),
-        aligned(piece if weighted else 0),
-        aligned(outputs + 2 * piece),
-        aligned(outputs),
-        np.zeros((pieces, t.PIECE_METRICS + metric_sums)),
-        aligned(2 * SIMD_WIDTH),
-        np.zeros((t.STATISTIC_ROWS, plan.statistics if training else 0), np.float32),
-        np.zeros((pieces, t.PIECE_STATISTICS, plan.statistics if training else 0), np.float32),
-        np.zeros(threads * plan.word_room if training else 0, np.uint32),
+        memory.zeros(capacity * plan.row_floats),
+        memory.zeros(capacity * plan.row_floats if training else 0),
+        memory.zeros(threads * plan.pack_floats),
+        memory.zeros(outputs),
+        memory.zeros(outputs),
+        memory.zeros(piece * target_columns),
+        memory.zeros(piece if weighted else 0),
+        memory.zeros(outputs + 2 * piece),
+        memory.zeros(outputs),
+        memory.zeros((pieces, t.PIECE_METRICS + metric_sums), np.float64),
+        memory.zeros(2 * SIMD_WIDTH),
+        memory.zeros((t.STATISTIC_ROWS, plan.statistics if training else 0)),
+        memory.zeros((pieces, t.PIECE_STATISTICS, plan.statistics if training else 0)),
+        memory.zeros(threads * plan.word_room if training else 0, np.uint32),
     )
     return Room(workspace, capacity, batch, pieces)
 
 
 def prediction_space(plan: Plan, capacity: int, threads: int = 1) -> t.Workspace:
     """Return the memory for predictions: the activations of ``capacity`` rows, and panels of weights."""
-    none, no_sums = aligned(0), np.zeros((0, 0))
+    none = memory.zeros(0)
     return t.Workspace(
-        aligned(capacity * plan.row_floats), none, aligned(threads * plan.pack_floats), none, none, none, none, none,
-        none, no_sums, aligned(2 * SIMD_WIDTH), np.zeros((0, 0), np.float32), np.zeros((0, 0, 0), np.float32),
-        np.zeros(0, np.uint32),
+        memory.zeros(capacity * plan.row_floats), none, memory.zeros(threads * plan.pack_floats), none, none, none,
+        none, none, none, memory.zeros((0, 0), np.float64), memory.zeros(2 * SIMD_WIDTH), memory.zeros((0, 0)),
+        memory.zeros((0, 0, 0)), memory.zeros(0, np.uint32),
     )  # fmt: skip

@@ -22,11 +22,17 @@ from typing import Any
 
 import llvmlite
 import numba
+from numba.core import config
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 PACKAGE = Path(__file__).parent.parent
+# Numba's settings, by environment variables NUMBA_<name>, that change the machine code
+NUMBA_SETTINGS = (
+    "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "DISABLE_INTEL_SVML", "ENABLE_PROFILING", "EXTEND_VARIABLE_LIFETIMES",
+    "LLVM_REFPRUNE_FLAGS", "LLVM_REFPRUNE_PASS", "LOOP_VECTORIZE", "OPT", "SLP_VECTORIZE", "USING_SVML",
+)  # fmt: skip
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -37,6 +43,12 @@ def sources_digest() -> str:
     for path in sorted(PACKAGE.rglob("*.py")):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def numba_settings() -> str:
+    """Numba's settings that change the machine code, as text; an entry made with others is not used."""
+    # the level of optimisation is a class of Numba's that is an int
+    return repr([(name, str(getattr(config, name, None))) for name in NUMBA_SETTINGS])
 
 
 @cache
@@ -94,6 +106,7 @@ class PackageCache(_Cache):  # type: ignore[misc]
         made_from = (
             self._name,
             self._settings,
+            numba_settings(),
             sources_digest(),
             str(signature),
             repr(codegen.magic_tuple()),

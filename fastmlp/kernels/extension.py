@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import typeof
-from numba.core import cgutils, types
+from numba.core import cgutils, config, types
 from numba.core.types.misc import unliteral
 from numba.extending import models, register_model
 
@@ -97,7 +97,12 @@ def _caller(context: Any, module: Any, shared: tuple[Any, ...], own: tuple[Any, 
     convention = context.call_conv
     given = (*shared, *own)
     target = builder.inttoptr(address, ir.PointerType(convention.get_function_type(types.none, given)))
-    convention.call_function(builder, target, types.none, given, values)
+    status, _ = convention.call_function(builder, target, types.none, given, values)
+    if config.BOUNDSCHECK:
+        # the one error that a kernel can have, and nobody above would hear of it
+        with builder.if_then(status.is_error, likely=False):
+            trap = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(module, trap, "llvm.trap"), [])
     builder.ret_void()
     return function
 

@@ -40,11 +40,13 @@ def _exponentials(values: Buffer, first: int, stride: int, rows: int, width: int
 
 @kernel
 def _scale_row(values: Buffer, first: int, columns: int, width: int, factor: np.float32) -> None:
-    """One row times ``factor``, 0 past ``columns``."""
+    """One row times ``factor``, 0 past ``columns``, also where ``factor`` is not finite."""
     for j in range(0, width, SIMD_WIDTH):
         store_lanes(
             tile_scale(tile_load_part(values, first + j, columns - j, ZERO), factor), values, first + j, width - j
         )
+    if columns < width and ZERO * factor != ZERO:
+        values[first + columns : first + width] = ZERO
 
 
 @kernel

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..configs import Configured
 from ..errors import check_flag, finite_number
+from ..kernels import memory
 from ..kernels.jit import kernel
 from ..names import own_name
 from ..rows import paired_rows
@@ -94,8 +95,8 @@ class Loss(Configured):
         rows, columns = outputs.shape
         summed = loss_value_and_grad(
             self.compiled_kind(False), self.compiled_parameters(), outputs.reshape(-1), targets.reshape(-1),
-            np.empty(0, np.float32), rows, columns, rows, np.empty(rows * (columns + 2), np.float32),
-            np.empty(outputs.size, np.float32),
+            np.empty(0, np.float32), rows, columns, rows, memory.empty(rows * (columns + 2)),
+            memory.empty(outputs.size),
         )  # fmt: skip
         return float(summed / rows)
 

@@ -11,11 +11,11 @@ from .kinds import HINGE
 
 @scalar
 def hinge(y: np.float32, p: np.float32, c: np.float32) -> tuple[np.float32, np.float32]:
-    """max(1 - y p, 0), with slope 0 at the edge; a target 0 stands for -1."""
+    """max(1 - y p, 0), with slope 0 at the edge; a target 0 stands for -1. A NaN stays."""
     y = -ONE if y == ZERO else y
     margin = ONE - y * p
-    inside = margin > ZERO
-    return (margin if inside else ZERO), (-y if inside else ZERO)
+    outside = margin <= ZERO
+    return (ZERO if outside else margin), (ZERO if outside else -y)
 
 
 @dataclass(frozen=True)

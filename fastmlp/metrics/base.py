@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..configs import Configured
 from ..inputs import check_sample_weight
+from ..kernels import memory
 from ..names import own_name
 from ..rows import centre, paired_rows
 
@@ -87,7 +88,7 @@ class Metric(Configured):
         parameters = np.array(self.parameters(columns), np.float64)
         if self.centred:
             parameters = centre(targets, weights)
-        sums = np.zeros(self.sums_needed(columns))
+        sums = memory.few_zeros(self.sums_needed(columns))
         metric_update(
             self.kind, parameters, outputs.reshape(-1), targets.reshape(-1), weights, rows, columns, sums, 0
         )  # fmt: skip
