@@ -15,12 +15,12 @@ from ..kernels.atomics import SPINS, Words, atomic_add, atomic_load, atomic_stor
 from ..kernels.extension import Pack, pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, kernel
+from .interruption import given_up
 from .parameters import (
     PENALTY,
     change_by_norm,
     change_parameters,
     constrain_share,
-    given_up,
     make_factors,
     norms_to_factors,
     shard_pieces,
@@ -128,11 +128,10 @@ def share_rows(
     start = step * job[BATCH_SIZE]
     batch = min(job[BATCH_SIZE], job[SAMPLES] - start)
     pieces = -(-batch // job[PIECE])
-    work = 2 * network.parameters.size
     if job[SHARDS] == 0:
         low, high = pieces * share // shares * job[PIECE], min(pieces * (share + 1) // shares * job[PIECE], batch)
         for first in range(low, high, job[BLOCK]):
-            if given_up(job, rank, work * min(job[BLOCK], high - first)):
+            if given_up(job, rank, 0):
                 return
             train_rows(
                 network, space, objective, data, job, rank, start, first, first, min(job[BLOCK], high - first), batch,
@@ -144,7 +143,7 @@ def share_rows(
         low, high = low_piece * job[PIECE], min(high_piece * job[PIECE], batch)
         for first in range(low, high, job[BLOCK]):
             slab, rows = rank * job[BLOCK], min(job[BLOCK], high - first)
-            if given_up(job, rank, work * rows):
+            if given_up(job, rank, 0):
                 return
             train_rows(network, space, objective, data, job, rank, start, first, slab, rows, batch, 0, frame, whole)
             for index in range(network.items.shape[0]):
@@ -172,6 +171,8 @@ def share_block(
     slab = rank * job[BLOCK]
     gather(network, space, data, job, first, slab, rows)
     forward(network, space, job, 0, network.stages.shape[0], rank, 0, slab, padded_rows(rows), False, frame)
+    if given_up(job, rank, 0):
+        return
     judge(network, space, objective, data, job, rank, first, slab, rows, rows, block, frame, whole)
 
 
@@ -211,7 +212,7 @@ def do_share(
     elif kind == SHARE_BLOCKS:
         share_block(network, space, objective, data, job, rank, share, frame, whole)
     elif kind == SHARE_SCALED_ITEMS:
-        change_by_norm(network, update, job, share, shares, whole)
+        change_by_norm(network, update, job, rank, share, shares, whole)
     elif kind == SHARE_CONSTRAINTS:
         constrain_share(network, rank, share, shares, frame)
     else:

@@ -8,15 +8,14 @@ import math
 
 import numpy as np
 
-from ..kernels.atomics import atomic_load, atomic_store
 from ..kernels.extension import Pack, call_extension
 from ..kernels.jit import kernel
-from ..kernels.signals import call_look
 from ..kernels.sums import sum_of
 from ..optimizers.base import BATCHES, CLIP_NORM, CLIP_VALUE, GLOBAL_CLIP_NORM, LEARNING_RATE
 from ..optimizers.gradients import clip_by_value, scale
 from ..optimizers.table import common_factors, common_optimizer_step
 from ..regularizers import penalty_value_and_grad
+from .interruption import given_up
 from .rows import extend, item_gradient
 from .tables import (
     AT,
@@ -26,21 +25,18 @@ from .tables import (
     CONSTRAINT,
     COUNT,
     ITERATION,
-    LOOK_AFTER,
-    LOOK_AT,
     NOWHERE,
     OPTIMIZER,
+    PARTIAL,
     PENALISED,
     PIECE,
     SHARDS,
     STAGE_CONSTRAINT,
-    STOPPED,
     UPDATE_FACTORS,
     UPDATE_GRADIENT,
     UPDATE_PARAMETERS,
     UPDATES_AT,
     VARIABLE,
-    WORKED,
     Int64,
     Network,
     Update,
@@ -51,21 +47,10 @@ from .tables import (
 # they fit a first-level cache.
 GROUP = 1536
 
+# Multiply-adds that take as long as the optimizer's part for one parameter, which waits for memory.
+PASS = 100
+
 SQUARED_NORM, PENALTY = range(2)
-
-
-@kernel
-def given_up(job: Int64, rank: int, work: int) -> bool:
-    """Say whether a step is to be left undone; in a long one the leader, after some work, lets Python look up."""
-    if job[LOOK_AT] == NOWHERE:
-        return False
-    if rank == 0:
-        job[WORKED] += work
-        if job[WORKED] >= job[LOOK_AFTER]:
-            job[WORKED] = 0
-            if call_look(job[LOOK_AT]):
-                atomic_store(job, STOPPED, 1)
-    return bool(atomic_load(job, STOPPED))
 
 
 @kernel
@@ -182,6 +167,9 @@ def change_parameters(
     at = count = 0
     for index in range(begin, end):
         item = network.items[index]
+        # what is left of so large an update is left undone
+        if job[PARTIAL] and given_up(job, rank, (batch + PASS) * item[COUNT]):
+            break
         if count and (item[AT] != at + count or count + item[COUNT] > GROUP):
             apply_gradient(network, update, job, at, room, count, whole)
             count = 0
@@ -211,7 +199,7 @@ def whole_gradients(
     for index in range(begin, end):
         item = network.items[index]
         # gradients of earlier batches change here
-        if update.accumulated.size == 0 and given_up(job, rank, batch * item[COUNT]):
+        if (update.accumulated.size == 0 or job[PARTIAL]) and given_up(job, rank, batch * item[COUNT]):
             return
         make_gradient(network, space, update, job, index, room + item[AT], batch, whole)
         update.item_sums[index, SQUARED_NORM] = sum_of(
@@ -241,12 +229,16 @@ def norms_to_factors(network: Network, update: Update, job: Int64) -> None:
 
 
 @kernel
-def change_by_norm(network: Network, update: Update, job: Int64, share: int, shares: int, whole: Pack) -> None:
+def change_by_norm(
+    network: Network, update: Update, job: Int64, rank: int, share: int, shares: int, whole: Pack
+) -> None:
     """Scale the whole gradients of a share of the items and step the optimizer."""
     begin, end = share_of_items(network, share, shares)
     room = job[SHARDS] * network.parameters.size
     for index in range(begin, end):
         item = network.items[index]
+        if job[PARTIAL] and given_up(job, rank, PASS * item[COUNT]):
+            return
         factor = update.item_sums[index, SQUARED_NORM]
         if factor != 1:
             scale(update.gradients, room + item[AT], item[COUNT], np.float32(factor))

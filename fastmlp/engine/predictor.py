@@ -8,7 +8,7 @@ import numpy as np
 
 from ..inputs import floats
 from ..kernels import memory
-from ..kernels.atomics import atomic_add, atomic_load, relax
+from ..kernels.atomics import SPINS, atomic_add, atomic_load, relax
 from ..kernels.extension import pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, machine_code
@@ -16,16 +16,19 @@ from ..kernels.lanes import copy_row
 from ..rows import Rows
 from ..threads import Team
 from . import tables as t
+from .epoch import SPINS_A_LOOK
 from .feed import NO_ORDER, Feed, read_only
+from .interruption import begin_looking, given_up, new_job
 from .plan import Plan
 from .rows import activate, compact, forward
-from .session import FLOPS_A_SECOND, MOST_BLOCKS, NOTHING, SECONDS_A_CALL, threads_for
+from .session import FLOPS_A_SECOND, MOST_BLOCKS, NOTHING, SECONDS_A_CALL, WORK_A_LOOK, threads_for
 from .tables import (
     ARRIVED,
     BLOCK,
     CAPACITY,
     JOINED,
     LEFT_STRIDE,
+    LOOK_AFTER,
     NEXT,
     OUT,
     OUT_STRIDE,
@@ -76,17 +79,20 @@ def predict_rows(
             copy_row(x[first + row], 0, features, activations, (slab + row) * stride, features)
         padded = padded_rows(rows)
         forward(network, space, job, 0, last + 1, rank, 0, slab, padded, False, frame)
-        activate(network, activations, activations, capacity, last, slab, padded, False, frame)
-        compact(
-            activations, stage[OUT] * capacity + slab * stage[OUT_STRIDE], stage[OUT_STRIDE], rows, units,
-            out[first * units : (first + rows) * units],
-        )  # fmt: skip
+        if not given_up(job, rank, 0):
+            activate(network, activations, activations, capacity, last, slab, padded, False, frame)
+            compact(
+                activations, stage[OUT] * capacity + slab * stage[OUT_STRIDE], stage[OUT_STRIDE], rows, units,
+                out[first * units : (first + rows) * units],
+            )  # fmt: skip
         atomic_add(sync, ARRIVED, 1)
         block = atomic_add(sync, NEXT, 1)
     if not helper:
         spins = 0
         while atomic_load(sync, ARRIVED) < blocks:
             spins = relax(spins)
+            if spins > SPINS and spins % SPINS_A_LOOK == 0:
+                given_up(job, 0, job[LOOK_AFTER])
 
 
 class _Context(NamedTuple):
@@ -112,6 +118,8 @@ class Predictor:
     def __init__(self, plan: Plan, turns: Turns) -> None:
         self._plan, self._turns = plan, turns
         self._block = cut_batch(plan, MOST_BLOCKS, training=False).block
+        # more rows may take longer than a call should
+        self._short_rows = SECONDS_A_CALL * FLOPS_A_SECOND / max(1, plan.forward_flops)
         self._contexts: list[_Context] = []
         # its machine code after the first call
         self._predict_rows = predict_rows
@@ -130,8 +138,13 @@ class Predictor:
             space, job, sync = context
             sync[NEXT] = sync[ARRIVED] = 0
             x = read_only(floats(x))
+            # nobody else is late in such a call, so the job stays as it was
+            looking = begin_looking(job, WORK_A_LOOK, long=True) if rows > self._short_rows else None
             with self._turns.reading() as network:
                 self._predict_rows(network, space, x, job, out.reshape(-1), sync, False)
+            if looking is not None:
+                looking.raise_error()
+                begin_looking(job, 0, long=False)
             if not self._called:
                 self._predict_rows, self._called = machine_code(predict_rows), True
             self._contexts.append(context)
@@ -165,8 +178,11 @@ class Predictor:
                     network, space, part, job, out[first:last].reshape(-1),
                     memory.zeros(t.SYNC_WORDS, np.int64),
                 )  # fmt: skip
+                looking = begin_looking(job, WORK_A_LOOK, long=seconds_a_block > SECONDS_A_CALL)
                 team.help(predict_rows, (*work, True), team.size - 1)
                 predict_rows(*work, False)
+                if looking is not None:
+                    looking.raise_error()
                 seconds_a_block = (time.perf_counter() - begun) / -(-(last - first) // block)
                 first = last
                 if watch is not None:
@@ -175,6 +191,6 @@ class Predictor:
     def _make_context(self, threads: int) -> _Context:
         space = prediction_space(self._plan, self._block * threads, threads)
         self._plan.prepare(space)
-        job = memory.zeros(t.JOB_FIELDS, np.int64)
+        job = new_job()
         job[BLOCK], job[CAPACITY], job[PACK_ROOM] = self._block, self._block * threads, self._plan.pack_floats
         return _Context(space, job, memory.zeros(t.SYNC_WORDS, np.int64))

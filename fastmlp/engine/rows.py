@@ -27,6 +27,7 @@ from ..losses.table import common_value_and_grad, weighted_total
 from ..metrics.kinds import FIRST_PARAMETER, FIRST_SUM, R2, WEIGHTED
 from ..metrics.kinds import KIND as METRIC_KIND
 from ..metrics.table import common_update
+from .interruption import given_up
 from .tables import (
     ACTIVATION,
     ACTIVATION_AT,
@@ -49,6 +50,7 @@ from .tables import (
     LEFT,
     LEFT_STRIDE,
     LOGITS,
+    LOOK_AT,
     LOSS_AT,
     LOSS_CALLBACK,
     LOSS_KIND,
@@ -189,10 +191,15 @@ def dense_forward(network: Network, space: Workspace, job: Int64, index: int, ra
             panels, panel, panel_rows, stage[PANEL_COLUMNS], 0, stage[COLUMNS], space.packed, rank * job[PACK_ROOM]
         )
         panels, panel = space.packed, rank * job[PACK_ROOM]
-    rows_product(
-        network.parameters, stage[BIAS], space.rows, left, stage[LEFT_STRIDE], panels, panel, panel_rows,
-        stage[INPUTS], stage[COLUMNS], space.rows, out, stage[OUT_STRIDE], rows,
-    )  # fmt: skip
+    columns = stage[COLUMNS] if job[LOOK_AT] == NOWHERE else PANEL
+    for column in range(0, stage[COLUMNS], columns):
+        if given_up(job, rank, rows * stage[INPUTS] * columns):
+            return
+        rows_product(
+            network.parameters, stage[BIAS] + column, space.rows, left, stage[LEFT_STRIDE], panels,
+            panel + column * panel_rows, panel_rows, stage[INPUTS], min(columns, stage[COLUMNS] - column), space.rows,
+            out + column, stage[OUT_STRIDE], rows,
+        )  # fmt: skip
 
 
 @kernel
@@ -218,6 +225,8 @@ def forward(
     row at ``slab``.
     """
     for index in range(begin, end):
+        if given_up(job, rank, 0):
+            return
         stage = network.stages[index]
         stage_forward(network, space, job, index, rank, first, slab, rows, training, frame)
         if index < network.stages.shape[0] - 1:
@@ -350,6 +359,8 @@ def dense_backward(network: Network, space: Workspace, job: Int64, index: int, r
     left = stage[LEFT] * job[CAPACITY] + slab * stage[LEFT_STRIDE]
     out = stage[OUT] * job[CAPACITY] + slab * stage[OUT_STRIDE]
     for column in range(0, stage[PANEL_COLUMNS] if stage[NARROW] else stage[PANEL_ROWS], PANEL):
+        if given_up(job, rank, rows * stage[UNITS] * PANEL):
+            return
         if stage[NARROW]:
             width = min(PANEL, stage[PANEL_COLUMNS] - column)
             panels, panel = network.parameters, stage[KERNEL] + column * stage[PANEL_ROWS]
@@ -383,7 +394,7 @@ def backward(
     """
     for index in range(high, low - 1, -1):
         stage = network.stages[index]
-        if not stage[BACK]:
+        if not stage[BACK] or given_up(job, rank, 0):
             return
         if stage[KIND] == DENSE:
             dense_backward(network, space, job, index, rank, slab, rows)
@@ -492,6 +503,8 @@ def train_rows(
         begin = barriers[segment - 1] if segment else 0
         end = barriers[segment] if segment < middle else stages
         forward(network, space, job, begin, end, rank, first, slab, padded, True, frame)
+        if given_up(job, rank, 0):
+            return
     if segment < middle:
         piece_statistics(network, space, job, PIECE_FORWARD, barriers[segment], first, slab, rows, frame)
         return

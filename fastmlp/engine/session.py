@@ -13,7 +13,6 @@ from ..kernels import memory
 from ..kernels.callback import Callback
 from ..kernels.jit import JIT_DISABLED, SIMD_WIDTH, machine_code
 from ..kernels.random import shuffle
-from ..kernels.signals import look
 from ..kernels.unraised import nothing_dropped
 from ..losses import Custom, Loss
 from ..losses.kinds import PARAMETERS
@@ -29,6 +28,7 @@ from . import tables as t
 from .epoch import FINISHED, run_steps
 from .extensions import custom_loss_address, loss_address, metric_address, update_address
 from .feed import NO_ORDER, Feed
+from .interruption import begin_looking, new_job
 from .pace import Pace
 from .parameters import GROUP, penalties
 from .plan import Plan
@@ -40,13 +40,18 @@ from .workspace import Cut, Room, cut_batch, make_workspace
 SECONDS_A_CALL = 0.05
 # what a slow core manages; only the first call of a run is sized by it
 FLOPS_A_SECOND = 5e9
+# multiply-adds after which a call that is not yet timed looks up
+WORK_A_LOOK = FLOPS_A_SECOND / 2 * SECONDS_A_CALL
 # With less work a step than this for each thread, waiting for each other takes more than it saves; with less
 # a run, waking another thread does.
 FLOPS_A_THREAD_AND_STEP = 250_000
 FLOPS_A_THREAD_AND_RUN = 20_000_000
 # Multiply-adds of an update, which cannot be interrupted: above that, all gradients are made first (for 1 to 3 % of a
 # step's time), and only the optimizer's part is left to it.
-LONGEST_UPDATE = 10_000_000_000
+LONGEST_UPDATE = 6_000_000_000
+# Parameters for which the optimizer's part alone takes so long that it is left half done: every weight is from before
+# the step or from after it.
+LARGEST_UPDATE = 25_000_000
 # blocks of an evaluation or prediction that are run by one call at most: they have sums of their own
 MOST_BLOCKS = 256
 
@@ -127,8 +132,7 @@ class Session:
         # whether the optimizer's update is an extension
         self._extended = False
         self._slots: dict[str, float] = {}
-        self._job = memory.zeros(t.JOB_FIELDS, np.int64)
-        self._job[t.LOOK_AT] = t.NOWHERE
+        self._job = new_job()
         self._metrics: list[tuple[str, Metric, int]] = []
         self._sums = memory.few_zeros(t.METRIC_SUMS)
         # what asked for the present objective and what the optimizer's settings were, so as not to do it again
@@ -364,8 +368,10 @@ class Session:
     def _gradients(self, shards: int, threads: int, batch: int) -> None:
         """Make room for the gradients that a run keeps."""
         size = self.plan.network.parameters.size
-        whole = self._job[t.CLIPS] >= t.BY_NORM or (shards == 0 and batch * size > LONGEST_UPDATE)
-        self._job[t.WHOLE] = whole
+        whole = self._job[t.CLIPS] >= t.BY_NORM or (
+            shards == 0 and size <= LARGEST_UPDATE and batch * size > LONGEST_UPDATE
+        )
+        self._job[t.WHOLE], self._job[t.PARTIAL] = whole, size > LARGEST_UPDATE and self._job[t.MODE] == t.TRAIN
         needed = shards * size + (size if whole else threads * GROUP)
         if self._update.gradients.size != needed:
             self._update = self._update._replace(gradients=memory.zeros(needed))
@@ -425,18 +431,18 @@ class Session:
                 self._gradients(cut.shards, team.size, size)
             self._addresses(space)
             while step < steps:
-                stop = min(step + max(1, min(longest, int(SECONDS_A_CALL / seconds_a_step))), steps)
+                # of an evaluation each thread has a block
+                least = 1 if training else team.size
+                stop = min(step + min(longest, max(least, int(SECONDS_A_CALL / seconds_a_step))), steps)
                 first, last = step * size, min(stop * size, feed.rows)
                 data, origin = feed.data(order, first, last)
                 threads = pace.threads(team.size)
                 job[t.FIRST_STEP], job[t.LAST_STEP] = step, stop
                 job[t.ORIGIN], job[t.SHUFFLED], job[t.THREADS] = origin, data.order.size > 0, threads
-                # a look costs some microseconds, and in a short step nobody would wait for it
-                looking = look() if training and seconds_a_step > SECONDS_A_CALL else None
-                job[t.LOOK_AT] = t.NOWHERE if looking is None else looking.address
-                job[t.LOOK_AFTER] = flops / 2 / threads * SECONDS_A_CALL / seconds_a_step
-                job[t.WORKED] = job[t.STOPPED] = job[t.LOSS_FAILED] = 0
-                kept = None if looking is None else self.plan.moving_statistics()
+                work = flops / 2 / threads * SECONDS_A_CALL / seconds_a_step
+                looking = begin_looking(job, work, long=seconds_a_step > SECONDS_A_CALL)
+                kept = self.plan.moving_statistics() if looking is not None and training else None
+                job[t.LOSS_FAILED] = 0
                 begun = time.perf_counter()
                 try:
                     self._call(team, threads, space, data)

@@ -62,13 +62,13 @@ UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
 
 # The job's numbers; the last ones are addresses of extensions, or NOWHERE, whether a loss of the user's has failed, and
 # how a long step looks up: where to, after how much work, how much was done since, and whether it is to be given up.
-# WHOLE: all gradients are made before a parameter changes.
+# WHOLE: all gradients are made before a parameter changes. PARTIAL: an update may be left half done.
 (
     MODE, FIRST_STEP, LAST_STEP, BATCH_SIZE, SAMPLES, ORIGIN, SHUFFLED, ITERATION, LOSS_KIND, LOGITS, TARGET_COLUMNS,
     OPTIMIZER, CLIPS, WHOLE, PENALISED, CONSTRAINED, BLOCK, PIECE, CAPACITY, SHARDS, PACK_ROOM, WORD_ROOM, DRAWS,
     THREADS, LOSS_AT, LOSS_CALLBACK, LOSS_FAILED, METRICS_AT, UPDATES_AT, LOOK_AT, LOOK_AFTER, WORKED, STOPPED,
-    JOB_FIELDS,
-) = range(34)  # fmt: skip
+    PARTIAL, JOB_FIELDS,
+) = range(35)  # fmt: skip
 
 # Running sums of an epoch: losses times rows, rows, 1 after a loss that is not finite; then the metrics'.
 LOSS_SUM, ROW_SUM, DIVERGED, METRIC_SUMS = range(4)

@@ -15,10 +15,11 @@ from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry
 from ..rows import Rows
 from .chain import View
+from .interruption import new_job
 from .plan import Plan
 from .rows import activate, compact, stage_forward
 from .session import MOST_BLOCKS
-from .tables import CAPACITY, JOB_FIELDS, LEFT_STRIDE, OUT, OUT_STRIDE, UNITS, Float32, Int64, Network, Workspace
+from .tables import CAPACITY, LEFT_STRIDE, OUT, OUT_STRIDE, UNITS, Float32, Int64, Network, Workspace
 from .workspace import cut_batch, prediction_space
 
 
@@ -70,7 +71,7 @@ def trace(plan: Plan, names: Sequence[str], x: Rows) -> list[LayerOutputs]:
     capacity = cut_batch(plan, MOST_BLOCKS, training=False).block
     space = prediction_space(plan, capacity)
     plan.prepare(space)
-    job = memory.zeros(JOB_FIELDS, np.int64)
+    job = new_job()
     job[CAPACITY] = capacity
     stride = plan.network.stages[0, LEFT_STRIDE]
     inputs = space.rows[: capacity * stride].reshape(capacity, stride)

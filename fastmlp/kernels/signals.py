@@ -5,8 +5,9 @@ raised again when the call has returned.
 """
 
 import ctypes
+import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import cache
 from typing import Any
 
@@ -26,11 +27,17 @@ class Look(Callback):
     def __init__(self) -> None:
         super().__init__("a look at signals")
         turns = self._turns()
+        self._generator = turns
         next(turns)
         self.kept = C_LOOK(turns.__next__)
         self.address = int(ctypes.cast(self.kept, ctypes.c_void_p).value or 0)
 
-    def _turns(self) -> Iterator[int]:
+    @property
+    def busy(self) -> bool:
+        """Whether a handler runs within a look, which cannot look then."""
+        return inspect.getgeneratorstate(self._generator) == inspect.GEN_RUNNING
+
+    def _turns(self) -> Generator[int, None, None]:
         # Handlers run when this goes on, which is within the try block. A function would run them before its first
         # line, and ctypes drops what a function raises.
         while True:
@@ -49,10 +56,12 @@ def _look() -> Look:
 
 
 def look() -> Look | None:
-    """Return what the main thread lets Python look up by, or None in other threads, which get no signals."""
+    """Return what the main thread lets Python look up by; None in a handler, and in threads, which get no signals."""
     if JIT_DISABLED or threading.current_thread() is not threading.main_thread():
         return None
     found = _look()
+    if found.busy:
+        return None
     found.error = None
     return found
 
