@@ -12,7 +12,7 @@ from programs import run
 import fastmlp
 from fastmlp import Dense, Input, Sequential, optimizers
 from fastmlp.callbacks import LambdaCallback
-from fastmlp.engine import session
+from fastmlp.engine import interruption, session
 from fastmlp.kernels.signals import Look
 from fastmlp.layers import BatchNormalization
 
@@ -169,7 +169,7 @@ def test_a_step_that_is_given_up_has_not_been_made(make, threads, normalised, mo
     before, interrupted = model.get_weights(), 0
     while True:
         found = Nth(interrupted + 1)
-        monkeypatch.setattr(session, "look", lambda found=found: found)
+        monkeypatch.setattr(interruption, "look", lambda found=found: found)
         try:
             model.train_on_batch(ROWS[:1000], TARGETS[:1000])
         except KeyboardInterrupt:
