@@ -83,9 +83,13 @@ class _Pool:
         with self.lock:
             taken = [self.idle.pop() for _ in range(min(count, len(self.idle)))]
             while len(taken) < count and self.made < get_num_threads() - 1:
+                helper = _Helper(self.made + 1)
+                try:
+                    helper.start()
+                except RuntimeError:
+                    # the system refuses, or the interpreter is about to end: who wanted help works without
+                    break
                 self.made += 1
-                helper = _Helper(self.made)
-                helper.start()
                 taken.append(helper)
         return taken
 

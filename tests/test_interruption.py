@@ -10,11 +10,10 @@ import pytest
 from programs import run
 
 import fastmlp
-from fastmlp import Dense, Input, Sequential, optimizers
+from fastmlp import BatchNormalization, Dense, Input, Sequential, optimizers
 from fastmlp.callbacks import LambdaCallback
-from fastmlp.engine import interruption, session
+from fastmlp.engine import interruption, predictor, session
 from fastmlp.kernels.signals import Look
-from fastmlp.layers import BatchNormalization
 
 pytestmark = [
     pytest.mark.jit_only,
@@ -182,6 +181,134 @@ def test_a_step_that_is_given_up_has_not_been_made(make, threads, normalised, mo
     assert interrupted >= 5
     for weight, wanted in zip(model.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, wanted)
+
+
+def looks(monkeypatch, call):
+    """Interrupt a call at each of its looks in turn, until it comes to its end; yield after each interruption."""
+    monkeypatch.setattr(session, "SECONDS_A_CALL", 0)
+    monkeypatch.setattr(predictor, "SECONDS_A_CALL", 0)
+    monkeypatch.setattr(predictor, "WORK_A_LOOK", 0)
+    number = 0
+    while True:
+        number += 1
+        found = Nth(number)
+        monkeypatch.setattr(interruption, "look", lambda found=found: found)
+        try:
+            call()
+        except KeyboardInterrupt:
+            monkeypatch.setattr(interruption, "look", lambda: None)
+            yield number
+        else:
+            monkeypatch.setattr(interruption, "look", lambda: None)
+            return
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_moving_statistics_are_those_of_the_steps_that_were_made(threads, monkeypatch):
+    fastmlp.set_num_threads(threads)
+    model = Sequential(
+        [Input((20,)), Dense(40), BatchNormalization(), Dense(9), BatchNormalization(), Dense(3)], seed=1
+    )
+    model.compile("adam", "mse")
+    monkeypatch.setattr(session, "LONGEST_UPDATE", 0)
+    monkeypatch.setattr(session, "SECONDS_A_CALL", 0)
+    model.train_on_batch(ROWS[:2000], TARGETS[:2000])
+    before = model.get_weights()
+    for number in looks(monkeypatch, lambda: model.train_on_batch(ROWS[:2000], TARGETS[:2000])):
+        assert number < 1000
+        for weight, kept in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(weight, kept)
+    assert number >= 10
+    assert model.optimizer.batches == 2
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("make", [optimizers.Adam, lambda: optimizers.SGD(0.01, momentum=0.9, clipnorm=0.5)])
+def test_an_update_of_a_large_net_is_left_with_each_weight_from_before_or_after(make, threads, monkeypatch):
+    fastmlp.set_num_threads(threads)
+    whole, model = make_model(50, make()), make_model(50, make())
+    x, y = ROWS[:1000], TARGETS[:1000]
+    before = whole.get_weights()
+    whole.train_on_batch(x, y)
+    after = whole.get_weights()
+    monkeypatch.setattr(session, "LARGEST_UPDATE", 0)
+    partly = 0
+    model.train_on_batch(x, y)
+    for weight, wanted in zip(model.get_weights(), after, strict=True):
+        np.testing.assert_array_equal(weight, wanted)
+    model = None
+
+    def step():
+        nonlocal model
+        model = make_model(50, make())
+        model.train_on_batch(x, y)
+
+    for _ in looks(monkeypatch, step):
+        changed = [(weight != old) for weight, old in zip(model.get_weights(), before, strict=True)]
+        for weight, old, new, moved in zip(model.get_weights(), before, after, changed, strict=True):
+            np.testing.assert_array_equal(weight, np.where(moved, new, old))
+        count = sum(int(moved.sum()) for moved in changed)
+        partly += count > 0
+        assert (count > 0) <= model.optimizer.batches
+    assert partly > 3
+    assert_trains_on(model)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("rows", [60, 3000])
+def test_predictions_and_evaluations_after_one_that_was_given_up(rows, threads, monkeypatch):
+    fastmlp.set_num_threads(threads)
+    monkeypatch.setattr(predictor, "SECONDS_A_CALL", 0)
+    model = make_model(300)
+    x, y = ROWS[:rows], TARGETS[:rows]
+    expected, loss = model.predict(x), model.evaluate(x, y, verbose=0)
+    numbers = []
+    for call in (lambda: model.predict(x), lambda: model.evaluate(x, y, verbose=0)):
+        numbers.append(max(looks(monkeypatch, call)))
+        np.testing.assert_array_equal(model.predict(x), expected)
+        assert model.evaluate(x, y, verbose=0) == loss
+    assert min(numbers) > 5
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_with_a_net_of_fifty_million_weights(threads):
+    fastmlp.set_num_threads(threads)
+    model = make_model(7)
+    model.fit(ROWS[:64], TARGETS[:64], verbose=0)
+    model.predict(ROWS)
+    layers = [Dense(5000, "relu"), Dense(5000, "relu"), Dense(5000, "relu"), Dense(3)]
+    model = Sequential([Input((20,)), *layers], seed=1)
+    model.compile("adam", "mse")
+    model.train_on_batch(ROWS[:32], TARGETS[:32])
+    calls = [
+        lambda: model.fit(ROWS, TARGETS, batch_size=32, epochs=100, verbose=0),
+        lambda: model.fit(ROWS, TARGETS, batch_size=1000, epochs=100, verbose=0),
+        lambda: [model.predict(ROWS) for _ in range(100)],
+        lambda: [model.evaluate(ROWS, TARGETS, verbose=0) for _ in range(100)],
+    ]
+    for call in calls:
+        with Signal(0.5) as sent, pytest.raises(KeyboardInterrupt):
+            call()
+        assert sent.answered < ANSWER * threads
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    assert np.isfinite(model.train_on_batch(ROWS[:32], TARGETS[:32]))
+
+
+def test_a_handler_may_predict_within_a_look(recwarn):
+    """Also with a net for whose predictions Python would look up."""
+    model, other = make_model(1500), make_model(1500)
+    other.predict(ROWS)
+    seen = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(other.predict(np.tile(ROWS, (10, 1)))))
+    try:
+        with Signal(0.3, signal.SIGUSR1):
+            model.fit(np.tile(ROWS, (3, 1)), np.tile(TARGETS, (3, 1)), batch_size=9000, epochs=2, verbose=0)
+            while not seen:
+                time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert np.isfinite(seen[0]).all()
+    assert not recwarn.list
 
 
 def _loss(y_true, y_pred):

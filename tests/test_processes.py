@@ -198,3 +198,71 @@ print(len(t.trained(0)))
 
 def test_nothing_touches_the_network(alone):
     assert run(NETWORK) == str(len(alone[0]))
+
+
+REFUSED = """
+import hashlib, threading
+import test_processes as t
+
+class Refused(threading.Thread):
+    def start(self):
+        refused.append(self)
+        raise RuntimeError("can't start new thread")
+
+import fastmlp.threads as threads
+refused, start = [], threads._Helper.start
+threads._Helper.start = Refused.start
+alone = hashlib.sha256(t.trained(3)).hexdigest()
+threads._Helper.start = start
+print(alone, len(refused) > 0, hashlib.sha256(t.trained(3)).hexdigest() == alone, threads._pool.made)
+"""
+
+
+def test_a_system_that_refuses_threads(alone):
+    """The caller works alone, and has helpers when there are any."""
+    assert run(REFUSED) == f"{hashlib.sha256(alone[3]).hexdigest()} True True 1"
+
+
+AT_EXIT = """
+import atexit, hashlib, os, threading, time
+import test_processes as t
+atexit.register(lambda: print(hashlib.sha256(t.trained(3)).hexdigest(), flush=True))
+model = t.Sequential([t.Input((20,)), t.Dense(64, "relu"), t.Dense(2)], seed=0)
+model.compile("adam", "mse")
+forever = dict(epochs=10**6, verbose=0)
+threading.Thread(target=model.fit, args=(t.ROWS, t.TARGETS), kwargs=forever, daemon=True).start()
+while not model.built or model.optimizer.batches < 5:
+    time.sleep(0.01)
+"""
+
+
+def test_an_end_of_the_interpreter_while_a_daemon_thread_trains_and_with_a_training_at_exit(alone):
+    assert run(AT_EXIT) == hashlib.sha256(alone[3]).hexdigest()
+
+
+FORK_IN_A_CALLBACK = """
+import os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+import test_processes as t
+from fastmlp.callbacks import LambdaCallback
+before, codes = t.trained(1), []
+
+def fork(*arguments):
+    child = os.fork()
+    if child == 0:
+        # the model that is trained, which this thread trains in the child as well, and another one
+        finite = t.np.isfinite(model.predict(t.ROWS)).all()
+        os._exit(0 if finite and t.trained(1) == before else 3)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+model = t.Sequential([t.Input((20,)), t.Dense(130, "relu"), t.Dense(2)], seed=0)
+model.compile("adam", "mse")
+callbacks = [LambdaCallback(on_epoch_end=fork)]
+model.fit(t.ROWS, t.TARGETS, batch_size=200, epochs=3, verbose=0, callbacks=callbacks)
+print(codes, t.trained(1) == before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_within_a_callback():
+    assert run(FORK_IN_A_CALLBACK) == "[0, 0, 0] True"
