@@ -464,6 +464,7 @@ def train_rows(
     slab: int,
     rows: int,
     batch: int,
+    place: int,
     segment: int,
     frame: Pack,
     whole: Pack,
@@ -479,6 +480,8 @@ def train_rows(
         The batch's first row in the epoch.
     first : int
         The block's first row in the batch.
+    batch, place : int
+        How many rows the batch has in all processes, and how many of them come before those of this one.
     slab, rows : int
         Where the block lies in the workspace, and how many rows it has.
     """
@@ -490,7 +493,7 @@ def train_rows(
     if segment <= middle:
         begin = barriers[segment - 1] if segment else 0
         end = barriers[segment] if segment < middle else stages
-        forward(network, space, job, begin, end, rank, first, slab, padded, True, frame)
+        forward(network, space, job, begin, end, rank, place + first, slab, padded, True, frame)
     if segment < middle:
         piece_statistics(network, space, job, PIECE_FORWARD, barriers[segment], first, slab, rows, frame)
         return
