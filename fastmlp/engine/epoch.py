@@ -398,7 +398,7 @@ def meet(
         if not np.isfinite(loss):
             met[MET_FINITE] = np.float32(np.nan)
         add_pieces(space, sums, pieces)
-        return call_meeting(job[MEETING_AT]) == 0
+        return bool(call_meeting(job[MEETING_AT]) == 0)
     write_meeting(space, met, pieces, loss)
     if call_meeting(job[MEETING_AT]):
         return False

@@ -19,11 +19,11 @@ from ..optimizers.table import common_factors, common_optimizer_step
 from ..regularizers import penalty_value_and_grad
 from .rows import extend, item_gradient
 from .tables import (
+    ALL_SHARDS,
     AT,
     BY_NORM,
     BY_VALUE,
     CLIPS,
-    ALL_SHARDS,
     CONSTRAINT,
     COUNT,
     FIRST_SHARD,

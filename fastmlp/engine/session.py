@@ -375,9 +375,7 @@ class Session:
         if self._update.gradients.size != needed:
             self._update = self._update._replace(gradients=aligned(needed))
 
-    def _begin(
-        self, feed: Feed, mode: int, kept_sums: t.Float64 | None = None, ranks: Ranks | None = None
-    ) -> None:
+    def _begin(self, feed: Feed, mode: int, kept_sums: t.Float64 | None = None, ranks: Ranks | None = None) -> None:
         """Start a run, and its sums, with its first rows; ``kept_sums``: go on with these."""
         # not the old ones, which a run around this one goes on with
         self._sums = np.zeros(self._sums.size) if kept_sums is None else kept_sums.copy()

@@ -62,10 +62,10 @@ UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
 
 # The job's numbers; the last ones are addresses of extensions, or NOWHERE, whether a loss of the user's has failed, and
 # how a long step looks up: where to, after how much work, how much was done since, and whether it is to be given up.
-# WHOLE: all gradients are made before a parameter changes. MEETING_AT: where a step meets other processes that have rows
-# of the same batch, or NOWHERE; BATCH_SIZE and SAMPLES are then of the rows here, ALL_ROWS are a batch's, of which PLACE
-# come before those here. The step SHORT_STEP, if not NOWHERE, has other numbers. IN_ORDER: rows here and elsewhere are
-# added as one process would, and so FIRST_SHARD of ALL_SHARDS is the first one here.
+# WHOLE: all gradients are made before a parameter changes. MEETING_AT: where a step meets other processes that have
+# rows of the same batch, or NOWHERE; BATCH_SIZE and SAMPLES are then of the rows here, ALL_ROWS are a batch's, of which
+# PLACE come before those here; the last one, SHORT_STEP, has numbers of its own. IN_ORDER: rows here and elsewhere are
+# added as one process would, and FIRST_SHARD of its ALL_SHARDS is the first one here.
 (
     MODE, FIRST_STEP, LAST_STEP, BATCH_SIZE, SAMPLES, ORIGIN, SHUFFLED, ITERATION, LOSS_KIND, LOGITS, TARGET_COLUMNS,
     OPTIMIZER, CLIPS, WHOLE, PENALISED, CONSTRAINED, BLOCK, PIECE, CAPACITY, SHARDS, PACK_ROOM, WORD_ROOM, DRAWS,

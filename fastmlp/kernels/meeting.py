@@ -1,4 +1,4 @@
-"""Where a compiled loop meets the world outside in the midst of a step: a C function of Python's, called by its address.
+"""Where a compiled loop meets the world outside in the midst of a step: a C function, called by its address.
 
 What it raises is kept, and raised again when the compiled call has returned. With ``NUMBA_DISABLE_JIT=1`` an address
 is a number in a list of Python functions.
