@@ -55,11 +55,6 @@ def agree(
     """
     if isinstance(model.loss, Custom):
         refuse_together(group, f"the loss {model.loss!r}, which wants all rows of a batch at once")
-    if session.plan.network.barriers.size:
-        refuse_together(
-            group, "a BatchNormalization that is trained, which wants all rows of a batch at once: use "
-            "LayerNormalization, or layer.trainable = False"
-        )  # fmt: skip
     hooks = bool(judging.Hooks(called.members, *judging.TEST_HOOKS))
     if isinstance(validation, Blocks):
         refuse_together(group, "blocks of validation data")

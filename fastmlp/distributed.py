@@ -146,6 +146,9 @@ class _Wire:
     def broadcast(self, array: Numbers, root: int) -> None:
         self._comm.Bcast(array, root)
 
+    def gather(self, array: Numbers, counts: list[int]) -> None:
+        self._comm.Allgatherv(self._in_place, (array[: sum(counts)], counts))
+
     def send(self, array: Numbers, to: int) -> None:
         self._comm.Send(array, to)
 

@@ -233,8 +233,7 @@ class Sequential(Stack, Inspection, Saving):
             Validate on these rows of ``x`` and ``y``, as on ``validation_data``.
         distribute : fastmlp.distributed.MPI, optional
             Train together with the other processes of an MPI job, all of which call ``fit`` alike. ``batch_size`` is
-            then of the rows that each of them takes in a step. Not with blocks, a loss of one's own, or batch
-            normalization that is trained.
+            then of the rows that each of them takes in a step. Not with blocks, or a loss of one's own.
 
         Returns
         -------

@@ -50,6 +50,7 @@ from .tables import (
     LOSS_SUM,
     MEETING_AT,
     MET_FINITE,
+    MET_PIECES,
     MET_SUMS,
     METRIC_SUMS,
     MODE,
@@ -368,6 +369,18 @@ def add_met(met: Float32, sums: Float64) -> None:
 
 
 @kernel
+def meet_statistics(job: Int64, segment: int, batch: int) -> bool:
+    """Get the statistics of pieces in other processes after a segment; False ends the epoch before the step."""
+    if job[MEETING_AT] == NOWHERE:
+        return True
+    pieces = -(-batch // job[PIECE])
+    job[MET_PIECES] = pieces if segment == 1 else -pieces
+    answer = call_meeting(job[MEETING_AT])
+    job[MET_PIECES] = 0
+    return bool(answer == 0)
+
+
+@kernel
 def meet(
     network: Network,
     space: Workspace,
@@ -431,6 +444,10 @@ def train(
         job[DRAWS] += 1
         for segment in range(2 * network.barriers.size + 1):
             if segment:
+                if not meet_statistics(job, segment, batch):
+                    job[DRAWS] -= 1
+                    job[LAST_STEP] = step
+                    return
                 batch_statistics(network, job, segment - 1, batch, frame)
             work_off(network, space, objective, update, data, job, sync, SHARE_ROWS + segment, step, frame, whole)
             if stopped(job, step):

@@ -34,6 +34,9 @@ class Wire(Protocol):
     def broadcast(self, array: Numbers, root: int) -> None:
         """Replace an array by that of rank ``root``."""
 
+    def gather(self, array: Numbers, counts: list[int]) -> None:
+        """Fill a flat array with the parts of all ranks in their order, of so many numbers; one's own is there."""
+
     def send(self, array: Numbers, to: int) -> None:
         """Send an array to one rank."""
 
@@ -131,12 +134,16 @@ class Ranks:
             found = self._shares[rows, batch] = self._share(plan, self.all_of(rows), batch)
         return found
 
+    def aligned(self, plan: Plan) -> bool:
+        """Whether ranks have whole pieces: for sums in order, and for stages that standardise by the batch."""
+        return self.in_order or bool(plan.network.barriers.size)
+
     def _share(self, plan: Plan, samples: int, batch: int) -> Share:
         steps = -(-samples // batch)
         rest = samples - (steps - 1) * batch
         rank, size = self.wire.rank, self.wire.size
         shards, first_shard = 0, 0
-        if self.in_order:
+        if self.aligned(plan):
             whole = cut_batch(plan, batch, training=True)
             shards = whole.shards
             first_shard, last_shard = _even(shards, rank, size)
@@ -190,7 +197,9 @@ class Ranks:
         self.wire.add(sums)
         return np.asarray(sums[:-1] / sums[-1])
 
-    def meeting(self, gradients: t.Float32, sums: t.Float64, parameters: int) -> Meeting:
+    def meeting(
+        self, gradients: t.Float32, sums: t.Float64, parameters: int, job: t.Int64, statistics: t.Float32
+    ) -> Meeting:
         """What the compiled loop calls between the phases of a step.
 
         Parameters
@@ -199,9 +208,34 @@ class Ranks:
             Those of the rows here, and what is told behind them.
         sums : float64
             The running sums of the epoch.
+        statistics : float32 (pieces, PIECE_STATISTICS, columns)
+            Of all pieces of a batch, where stages standardise by it.
         """
+        meet = self._gradients_meet(gradients, sums, parameters)
+        if not statistics.size:
+            return Meeting(meet)
+        flat, each = statistics.reshape(-1), statistics[0].size
+
+        def meet_either() -> bool:
+            pieces = int(job[t.MET_PIECES])
+            if not pieces:
+                return meet()
+            if pieces > 0 and self._any_wants_end():
+                return True
+            parts = (_even(abs(pieces), rank, self.wire.size) for rank in range(self.wire.size))
+            self.wire.gather(flat, [(last - first) * each for first, last in parts])
+            return False
+
+        return Meeting(meet_either)
+
+    def _any_wants_end(self) -> bool:
+        flags = np.array([self.wants_end()], np.int64)
+        self.wire.add(flags)
+        return bool(flags[0])
+
+    def _gradients_meet(self, gradients: t.Float32, sums: t.Float64, parameters: int) -> Callable[[], bool]:
         if self.in_order:
-            return Meeting(_Turns(self, gradients, sums, gradients[parameters:]).meet)
+            return _Turns(self, gradients, sums, gradients[parameters:]).meet
         told, add, wants_end = gradients[parameters:], self.wire.add, self.wants_end
 
         def meet() -> bool:
@@ -210,7 +244,7 @@ class Ranks:
             add(gradients)
             return bool(told[t.MET_END])
 
-        return Meeting(meet)
+        return meet
 
 
 class _Turns:

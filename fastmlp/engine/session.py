@@ -420,7 +420,8 @@ class Session:
             steps = min(steps, limit)
         longest = steps if feed.direct else max(1, feed.block // max(size, 1))
         if training:
-            pieces = shares = -(-most // cut.piece)
+            shares = -(-most // cut.piece)
+            pieces = shares if ranks is None or share is None else -(-share.full.batch // cut.piece)
             threads = threads_for(min(shares, cut.shards or shares), flops / FLOPS_A_THREAD_AND_STEP, flops * steps)
         else:
             longest = min(longest, MOST_BLOCKS)
@@ -441,7 +442,7 @@ class Session:
             if ranks is not None and share is not None:
                 parameters = self.plan.network.parameters.size
                 met = self._update.gradients[cut.shards * parameters :]
-                meeting = ranks.meeting(met, self._sums, parameters)
+                meeting = ranks.meeting(met, self._sums, parameters, job, space.piece_statistics)
                 share.place_in(job, meeting)
             while step < steps:
                 stop = min(step + max(1, min(longest, int(SECONDS_A_CALL / seconds_a_step))), steps)

@@ -65,14 +65,15 @@ UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
 # WHOLE: all gradients are made before a parameter changes. MEETING_AT: where a step meets other processes that have
 # rows of the same batch, or NOWHERE; BATCH_SIZE and SAMPLES are then of the rows here, ALL_ROWS are a batch's, of which
 # PLACE come before those here; the last one, SHORT_STEP, has numbers of its own. IN_ORDER: rows here and elsewhere are
-# added as one process would, and FIRST_SHARD of its ALL_SHARDS is the first one here.
+# added as one process would, and FIRST_SHARD of its ALL_SHARDS is the first one here. MET_PIECES, if not 0: what meets
+# are the statistics of so many pieces of a batch; negative after the first time in a step.
 (
     MODE, FIRST_STEP, LAST_STEP, BATCH_SIZE, SAMPLES, ORIGIN, SHUFFLED, ITERATION, LOSS_KIND, LOGITS, TARGET_COLUMNS,
     OPTIMIZER, CLIPS, WHOLE, PENALISED, CONSTRAINED, BLOCK, PIECE, CAPACITY, SHARDS, PACK_ROOM, WORD_ROOM, DRAWS,
     THREADS, LOSS_AT, LOSS_CALLBACK, LOSS_FAILED, METRICS_AT, UPDATES_AT, LOOK_AT, LOOK_AFTER, WORKED, STOPPED,
     MEETING_AT, ALL_ROWS, PLACE, SHORT_STEP, SHORT_ROWS, SHORT_ALL_ROWS, SHORT_PLACE, IN_ORDER, FIRST_SHARD, ALL_SHARDS,
-    JOB_FIELDS,
-) = range(44)  # fmt: skip
+    MET_PIECES, JOB_FIELDS,
+) = range(45)  # fmt: skip
 
 # Running sums of an epoch: losses times rows, rows, 1 after a loss that is not finite; then the metrics'.
 LOSS_SUM, ROW_SUM, DIVERGED, METRIC_SUMS = range(4)
