@@ -60,6 +60,11 @@ def agree(
         refuse_together(group, "blocks of validation data")
     elif group.sharded and validation is not None and hooks:
         refuse_together(group, "hooks of single batches of a validation, whose rows are at several ranks")
+    if group.sharded and session.plan.network.barriers.size:
+        refuse_together(
+            group, "batch normalization and sharded=True: statistics are put together of whole pieces of a batch, "
+            "which the rows of a rank are not. Hand all rows to every rank, or use LayerNormalization"
+        )  # fmt: skip
     assert isinstance(given.data, Feed)
     own = {"callbacks with hooks of validation batches": hooks, "BackupAndRestore": bool(called.backups), **how}
     if called.backups:
