@@ -66,7 +66,12 @@ def agree(
             "which the rows of a rank are not. Hand all rows to every rank, or use LayerNormalization"
         )  # fmt: skip
     assert isinstance(given.data, Feed)
-    own = {"callbacks with hooks of validation batches": hooks, "BackupAndRestore": bool(called.backups), **how}
+    own = {
+        "MPI's deterministic": group.deterministic,
+        **how,
+        "callbacks with hooks of validation batches": hooks,
+        "BackupAndRestore": bool(called.backups),
+    }
     if called.backups:
         own["callbacks, whose states are the first rank's,"] = [type(member).__name__ for member in called.members]
     group.check()

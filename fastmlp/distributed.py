@@ -5,10 +5,11 @@
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -25,6 +26,7 @@ __all__ = ["MPI"]
 
 # what the processes of a job return to mpiexec: after an error, and after Ctrl-C
 FAILED, INTERRUPTED = 1, 130
+SECONDS_TO_TELL = 0.2
 # an attribute of exceptions that all ranks raise together
 SHARED = "_fastmlp_at_all_ranks"
 
@@ -120,8 +122,9 @@ class _Hook:
             self._before(kind, error, trace)
 
 
-def _fail(world: "Comm", error: BaseException) -> None:
+def _fail(world: "Comm", error: BaseException) -> NoReturn:
     """Say what has happened at this rank, and end all processes of the job."""
+    code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
     who = f"rank {world.Get_rank()} of {world.Get_size()}"
     sys.stdout.flush()
     if isinstance(error, KeyboardInterrupt):
@@ -130,7 +133,11 @@ def _fail(world: "Comm", error: BaseException) -> None:
         # as one text, so that those of several ranks do not mix
         sys.stderr.write(f"{who} has failed, which ends the job:\n{''.join(traceback.format_exception(error))}")
     sys.stderr.flush()
-    world.Abort(INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED)
+    # mpiexec ends with the first process, and drops what it has not passed on by then
+    time.sleep(SECONDS_TO_TELL)
+    world.Abort(code)
+    # MPICH's Abort may return before the process is ended
+    os._exit(code)
 
 
 class _Wire:

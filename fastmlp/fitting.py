@@ -24,6 +24,8 @@ from .optimizers.line_search import Point
 from .saving.backup import NOWHERE, Place
 
 DEFAULT_BATCH = 32
+# where the callbacks are that are this package's own in all they do
+CALLBACKS = f"{BackupAndRestore.__module__.rpartition('.')[0]}."
 # what "auto" chooses between; docs/design.md has the measurements
 SMALLEST_BATCH, LARGEST_BATCH = 32, 1024
 
@@ -72,8 +74,8 @@ class Callbacks:
             self._call(callback, hook, *arguments)
 
     def _call(self, callback: Callback, hook: str, *arguments: Any) -> None:
-        own = type(callback).__module__.partition(".")[0] == __name__.partition(".")[0]
-        # what users' callbacks print may be about this rank
+        # what users' functions print may be about this rank
+        own = type(callback).__module__.startswith(CALLBACKS)
         with redirect_stdout(io.StringIO()) if self._silent and own else nullcontext():
             getattr(callback, hook)(*arguments)
 
