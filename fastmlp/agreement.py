@@ -54,7 +54,7 @@ def agree(
         The arguments of ``fit`` by their names, as far as they are numbers, flags or texts.
     """
     if isinstance(model.loss, Custom):
-        refuse_together(group, f"the loss {model.loss!r}, which wants all rows of a batch at once")
+        refuse_together(group, f"the loss {model.loss.function_name}, which wants all rows of a batch at once")
     hooks = bool(judging.Hooks(called.members, *judging.TEST_HOOKS))
     if isinstance(validation, Blocks):
         refuse_together(group, "blocks of validation data")
