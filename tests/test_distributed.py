@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastmlp
@@ -413,6 +413,7 @@ class FakeWire:
         self.rank, self.size = rank, size
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 400), st.integers(1, 5000), st.integers(1, 12), st.booleans(), st.integers(0, 8), st.integers(1, 4)
 )
