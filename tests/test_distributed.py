@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pages
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,6 +83,19 @@ def cases(ranks, *arguments, **more):
     done = run(ranks, str(HERE / "ranks.py"), *arguments, **more)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return json.loads(done.stdout)
+
+
+@needs_mpiexec
+@pytest.mark.jit_only
+def test_the_page_does_what_it_says(tmp_path):
+    (page,) = [page for page in pages.PAGES if page.name == "distributed.md"]
+    (program,) = [block.code for block in pages.blocks(page) if block.language == "python"]
+    (tmp_path / "train.py").write_text(program, encoding="utf-8")
+    done = run(2, "train.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line]
+    assert [line.split()[1] for line in lines] == [f"{epoch}/5" for epoch in range(1, 6)]
+    assert fastmlp.load_model(tmp_path / "model.safetensors").count_params() == 5569
 
 
 class TestEquality:
