@@ -15,7 +15,7 @@ import numpy as np
 
 from .agreement import Facts, disagreement
 from .engine.ranks import Numbers, Ranks
-from .errors import TrainingDivergedError, check_flag
+from .errors import check_flag
 from .history import History
 from .threads import available_cores, chosen_threads, limited
 
@@ -140,6 +140,12 @@ def _fail(world: "Comm", error: BaseException) -> NoReturn:
     os._exit(code)
 
 
+def at_all_ranks(error: Exception) -> Exception:
+    """Mark an exception that all ranks raise together, so that none of them has to be ended."""
+    setattr(error, SHARED, True)
+    return error
+
+
 class _Wire:
     """Arrays between the ranks of a communicator."""
 
@@ -213,18 +219,13 @@ class Group:
             error = RuntimeError(f"rank {failed[0]} of {self.size} cannot train: {told[failed[0]]}")
         elif len(failed) < self.size:
             error.add_note(f"raised at rank {', '.join(map(str, failed))} of {self.size}")
-        setattr(error, SHARED, True)
-        raise error
+        raise at_all_ranks(error)
 
     def agree(self, facts: Facts) -> None:
         """Raise ValueError at all ranks unless all have the same facts."""
         text = disagreement(self._comm.allgather(facts))
         if text is not None:
-            self._raise(ValueError(text))
-
-    def _raise(self, error: Exception) -> None:
-        setattr(error, SHARED, True)
-        raise error
+            raise at_all_ranks(ValueError(text))
 
     def from_first(self, value: Any) -> Any:
         """Return what the first rank has, which can be pickled."""
@@ -242,7 +243,7 @@ class Group:
         self._comm.Allgather(np.array([digest], np.int64), digests)
         others = np.flatnonzero(digests != digests[0])
         if others.size:
-            self._raise(
+            raise at_all_ranks(
                 RuntimeError(
                     f"{what} at rank {', '.join(map(str, others))} are not those at rank 0. Something has changed them "
                     "at some ranks alone, such as a callback that does not do the same everywhere"
@@ -284,9 +285,6 @@ def fit_together(fit: Callable[..., History], strategy: Any, arguments: dict[str
                 group.check(error)
                 raise
     except BaseException as error:
-        # a loss that is not finite is so at all ranks
-        if isinstance(error, TrainingDivergedError):
-            setattr(error, SHARED, True)
         if not getattr(error, SHARED, False):
             _fail(strategy._mpi.COMM_WORLD, error)
         group.free()

@@ -13,7 +13,7 @@ from . import display, judging
 from .agreement import checksum
 from .blocks import Blocks
 from .callbacks import BackupAndRestore, Callback, History, TerminateOnNaN
-from .distributed import Group
+from .distributed import Group, at_all_ranks
 from .engine.feed import Feed
 from .engine.session import Order, Session
 from .errors import TrainingDivergedError, check_count
@@ -267,11 +267,12 @@ class Run:
                     print(f"Epoch {epoch + 1}: invalid loss, terminating training")
                 self.model.stop_training = True
                 return None
-            raise TrainingDivergedError(
+            error = TrainingDivergedError(
                 f"training diverged in epoch {epoch + 1}: the loss or a weight became NaN or infinite. The weights "
                 "are those from before that epoch. Try a smaller learning_rate, clipnorm=1.0, or scaled features "
                 "and targets."
             )
+            raise error if self.group is None else at_all_ranks(error)
         if self.validation is not None and (epoch + 1) % self.validation_freq == 0:
             logs.update({f"val_{name}": value for name, value in self._validate(self.validation).items()})
         callbacks.epoch_end(epoch, logs)
