@@ -1,10 +1,11 @@
 """Where a compiled loop meets the world outside in the midst of a step: a C function, called by its address.
 
 What it raises is kept, and raised again when the compiled call has returned. With ``NUMBA_DISABLE_JIT=1`` an address
-is a number in a list of Python functions.
+is a number in a table of meetings.
 """
 
 import ctypes
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from .simd import operation
 C_MEETING = ctypes.CFUNCTYPE(ctypes.c_int64)
 GO_ON, END = range(2)
 
-_functions: dict[int, Callable[[], int]] = {}
+_meetings: "weakref.WeakValueDictionary[int, Meeting]" = weakref.WeakValueDictionary()
 
 
 class Meeting(Callback):
@@ -36,15 +37,11 @@ class Meeting(Callback):
         turns = self._turns()
         next(turns)
         if JIT_DISABLED:
-            self.address = id(self)
-            _functions[self.address] = turns.__next__
+            self.address, self.turn = id(self), turns.__next__
+            _meetings[self.address] = self
         else:
             self.kept = C_MEETING(turns.__next__)
             self.address = int(ctypes.cast(self.kept, ctypes.c_void_p).value or 0)
-
-    def close(self) -> None:
-        """Forget the function: nobody calls this address any more."""
-        _functions.pop(self.address, None)
 
     def _turns(self) -> Iterator[int]:
         # a generator, so that signals' handlers run within the try block; see signals.py
@@ -72,8 +69,8 @@ def call_meeting(_typing: Any, function: Any) -> Any:
 
 
 def _call_meeting_python(function: int) -> int:
-    """Call the Python function with that number."""
-    return _functions[function]()
+    """Call the Python function of the meeting with that number."""
+    return _meetings[function].turn()
 
 
 if JIT_DISABLED:
