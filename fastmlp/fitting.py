@@ -303,10 +303,12 @@ class Run:
                 return {}
         self.validated = True
         self.callbacks.call("on_test_begin", None)
+        ranks = self.ranks
+        if ranks is not None and (ranks.in_order or judging.Hooks(self.callbacks.members, *judging.TEST_HOOKS)):
+            # every rank takes all rows: for the bits of one process, or for a hook, which may be one of one rank
+            ranks = None
         logs = judging.evaluate(
-            self.session, data, self.validation_batch, self.callbacks.hearing, lambda rows, logs: None,
-            # all rows at every rank have the bits of one process
-            None if self.ranks is None or self.ranks.in_order else self.ranks,
+            self.session, data, self.validation_batch, self.callbacks.hearing, lambda rows, logs: None, ranks
         )  # fmt: skip
         if isinstance(data, Blocks):
             data.end()
