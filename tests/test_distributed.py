@@ -25,7 +25,8 @@ from fastmlp.engine.workspace import Cut
 HERE = Path(__file__).parent
 # mpich of the package index lies beside the interpreter
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-SECONDS = 60
+# the first ranks compile, on a machine that may be busy
+SECONDS = 300
 needs_mpiexec = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec: pip install mpich")
 together = [needs_mpiexec, pytest.mark.jit_only]
 
@@ -370,11 +371,14 @@ class Counts(Callback):
         self.calls += 1
 class First(Counts):
     first_rank_only = True
+    def on_test_batch_end(self, batch, logs):
+        # the other rank does not wait for this one's
+        pass
 counts, first = Counts(), First()
 os.chdir(sys.argv[1])
 os.mkdir(f"rank{mpi.rank}")
 os.chdir(f"rank{mpi.rank}")
-network().fit(x, y, 16, epochs=4, verbose=2, distribute=mpi, callbacks=[
+network().fit(x, y, 16, epochs=4, verbose=2, validation_split=0.2, distribute=mpi, callbacks=[
     counts, first, CSVLogger("log.csv"), ModelCheckpoint("model.safetensors", "loss", verbose=1),
     EarlyStopping("loss", patience=1, min_delta=100.0, verbose=1),
 ])
