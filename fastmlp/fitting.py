@@ -1,15 +1,19 @@
 """The loop over epochs, and what it calls between them."""
 
+import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext, redirect_stdout
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import display, judging
+from .agreement import checksum
 from .blocks import Blocks
 from .callbacks import BackupAndRestore, Callback, History, TerminateOnNaN
+from .distributed import Group, at_all_ranks
 from .engine.feed import Feed
 from .engine.session import Order, Session
 from .errors import TrainingDivergedError, check_count
@@ -20,6 +24,8 @@ from .optimizers.line_search import Point
 from .saving.backup import NOWHERE, Place
 
 DEFAULT_BATCH = 32
+# where the callbacks are that are this package's own in all they do
+CALLBACKS = f"{BackupAndRestore.__module__.rpartition('.')[0]}."
 # what "auto" chooses between; docs/design.md has the measurements
 SMALLEST_BATCH, LARGEST_BATCH = 32, 1024
 
@@ -31,9 +37,11 @@ class Callbacks:
     ----------
     callbacks : Callback, iterable of Callback, or None
         As given to ``fit``; the first History among them is the one that ``fit`` returns.
+    group : Group, optional
+        The processes that train together, of which the first one alone writes and prints.
     """
 
-    def __init__(self, callbacks: Any) -> None:
+    def __init__(self, callbacks: Any, group: Group | None = None) -> None:
         given = [callbacks] if isinstance(callbacks, Callback) else callbacks
         if not isinstance(given, (Iterable, type(None))) or isinstance(given, (str, bytes)):
             raise TypeError(f"callbacks must be a list of fastmlp.callbacks.Callback, got {callbacks!r}")
@@ -45,6 +53,11 @@ class Callbacks:
         self.history: History = own if own is not None else History()
         others = [callback for callback in self.members if callback is not self.history]
         self.members = sorted(others, key=lambda callback: callback.order)
+        self.group = group
+        silent = group is not None and not group.first
+        # those whose hooks are called
+        self.hearing = [callback for callback in self.members if not (silent and callback.first_rank_only)]
+        self._silent = silent
         self.backups = [callback for callback in self.members if isinstance(callback, BackupAndRestore)]
         if len(self.backups) > 1:
             raise ValueError("callbacks must hold one BackupAndRestore at most")
@@ -57,32 +70,51 @@ class Callbacks:
 
     def call(self, hook: str, *arguments: Any) -> None:
         """Call one hook of everyone."""
-        for callback in self.members:
+        for callback in self.hearing:
+            self._call(callback, hook, *arguments)
+
+    def _call(self, callback: Callback, hook: str, *arguments: Any) -> None:
+        # what users' functions print may be about this rank
+        own = type(callback).__module__.startswith(CALLBACKS)
+        with redirect_stdout(io.StringIO()) if self._silent and own else nullcontext():
             getattr(callback, hook)(*arguments)
 
     def epoch_end(self, epoch: int, logs: Logs) -> None:
         """Tell everyone about the end of an epoch, and the history before those who keep what it holds."""
-        before = [callback for callback in self.members if callback.order <= 0]
+        before = [callback for callback in self.hearing if callback.order <= 0]
         try:
             for callback in before:
-                callback.on_epoch_end(epoch, logs)
+                self._call(callback, "on_epoch_end", epoch, logs)
         finally:
             self.history.on_epoch_end(epoch, logs)
-        for callback in self.members[len(before) :]:
-            callback.on_epoch_end(epoch, logs)
+        for callback in self.hearing[len(before) :]:
+            self._call(callback, "on_epoch_end", epoch, logs)
 
     def resume(self, first: int) -> Place:
         """Return where the run begins: at epoch ``first``, or where a backup has brought everyone."""
         if not self.backups:
             return Place(first)
         (backup,) = self.backups
-        return backup.resume([self.history, *(member for member in self.members if member is not backup)], first)
+        others = [self.history, *(member for member in self.members if member is not backup)]
+        if self.group is None:
+            return backup.resume(others, first)
+        # the others need not see the first rank's disk
+        if self.group.first:
+            place = backup.resume(others, first)
+            told = place, [callback.get_state() for callback in others], backup.model.stop_training
+            self.group.from_first(told)
+        else:
+            place, states, stopped = self.group.from_first(None)
+            for callback, state in zip(others, states, strict=True):
+                callback.set_state(state)
+            backup.model.stop_training = stopped
+        return place
 
     @property
     def by_batch(self) -> bool:
         """Whether anyone wants to hear of single steps."""
         hooks = ("on_train_batch_begin", "on_train_batch_end")
-        return any(overrides(callback, hook) for callback in self.members for hook in hooks)
+        return any(overrides(callback, hook) for callback in self.hearing for hook in hooks)
 
 
 class TrainingData(NamedTuple):
@@ -98,17 +130,20 @@ class TrainingData(NamedTuple):
         As it was asked for; None with blocks.
     steps : int or None
         Of an epoch; None where nobody knows.
+    owners : int
+        How many processes have as many rows of their own.
     """
 
     data: Feed | Blocks
     validation: Feed | None
     batch_size: int | None
     steps: int | None
+    owners: int = 1
 
     @property
     def samples(self) -> int | None:
         """All rows, where their number is known."""
-        return self.data.rows if isinstance(self.data, Feed) else None
+        return self.data.rows * self.owners if isinstance(self.data, Feed) else None
 
     @property
     def batch(self) -> int:
@@ -138,7 +173,9 @@ class Run:
         validation_batch: int,
         validation_freq: int,
         shuffle: bool | Order,
+        group: Group | None = None,
     ) -> None:
+        self.group, self.ranks = group, None if group is None else group.ranks(model)
         self.model, self.session, self.data, self.validation = model, session, data, validation
         self.callbacks, self.progress = callbacks, progress
         self.batch, self.steps, self.shuffle = batch, steps, shuffle
@@ -151,6 +188,15 @@ class Run:
         self.callbacks.history.on_train_begin()
         self.callbacks.call("on_train_begin", None)
         place = self.callbacks.resume(first)
+        if self.group is not None and self.callbacks.backups:
+            if place.step:
+                # what the epoch goes back to should it diverge
+                begun = self.session.turns.kept().copy()
+                self.group.wire.broadcast(begun, 0)
+                if not self.group.first:
+                    np.copyto(self.session.plan.network.parameters, begun)
+                    self.session.turns.keep()
+            start_alike(self.model, self.session, self.group)
         logs = place.logs
         begin = last if place.stopped else place.epoch
         for epoch in range(begin, last):
@@ -175,13 +221,15 @@ class Run:
         assert self.steps is not None
         self.progress.update(rows, self.session.results())
         step = -(-rows // self.batch)
+        # several ranks end together, before the next step
+        alone = self.ranks is None
         if not self.by_batch:
             # another thread may say so
-            return bool(self.model.stop_training)
+            return alone and bool(self.model.stop_training)
         with self.session.turns.open():
             self.callbacks.call("on_train_batch_end", step - 1, self.session.results())
             if self.model.stop_training:
-                return True
+                return alone
             if step < self.steps:
                 self.callbacks.call("on_train_batch_begin", step, None)
         return False
@@ -195,7 +243,7 @@ class Run:
             self.callbacks.call("on_train_batch_begin", place.step, None)
         finite = self.session.train_epoch(
             self.data, self.batch, shuffled=self.shuffle, watch=self._watch, steps=self.steps,
-            steps_a_call=1 if self.by_batch else None, first_step=place.step, sums=place.sums,
+            steps_a_call=1 if self.by_batch else None, first_step=place.step, sums=place.sums, ranks=self.ranks,
         )  # fmt: skip
         return self.session.results() if finite else None
 
@@ -209,23 +257,41 @@ class Run:
         if not place.step:
             callbacks.call("on_epoch_begin", epoch, None)
             session.turns.keep()
+        self._check_alike(epoch)
         logs = self._train(place)
+        self._stop_together()
         if logs is None:
             session.restore(session.turns.restore)
             if any(isinstance(callback, TerminateOnNaN) for callback in callbacks.members):
-                print(f"Epoch {epoch + 1}: invalid loss, terminating training")
+                if self.group is None or self.group.first:
+                    print(f"Epoch {epoch + 1}: invalid loss, terminating training")
                 self.model.stop_training = True
                 return None
-            raise TrainingDivergedError(
+            error = TrainingDivergedError(
                 f"training diverged in epoch {epoch + 1}: the loss or a weight became NaN or infinite. The weights "
                 "are those from before that epoch. Try a smaller learning_rate, clipnorm=1.0, or scaled features "
                 "and targets."
             )
+            raise error if self.group is None else at_all_ranks(error)
         if self.validation is not None and (epoch + 1) % self.validation_freq == 0:
             logs.update({f"val_{name}": value for name, value in self._validate(self.validation).items()})
         callbacks.epoch_end(epoch, logs)
+        self._stop_together()
         self.progress.epoch_end(epoch, logs)
         return logs
+
+    def _check_alike(self, epoch: int) -> None:
+        """Raise RuntimeError unless all ranks begin an epoch with the same weights and settings."""
+        if self.group is not None:
+            optimizer = self.model.optimizer
+            settings = np.zeros(0) if isinstance(optimizer, LBFGS) else optimizer.settings()
+            digest = checksum(self.session.plan.network.parameters, settings)
+            self.group.check_alike(digest, f"before epoch {epoch + 1} the weights or the optimizer's settings")
+
+    def _stop_together(self) -> None:
+        """Have all ranks stop where one is to."""
+        if self.group is not None:
+            self.model.stop_training = self.group.any(bool(self.model.stop_training))
 
     def _validate(self, data: Feed | Blocks) -> Logs:
         """The loss and the metrics of the validation data, or nothing where no blocks are left."""
@@ -237,8 +303,12 @@ class Run:
                 return {}
         self.validated = True
         self.callbacks.call("on_test_begin", None)
+        ranks = self.ranks
+        if ranks is not None and (ranks.in_order or judging.Hooks(self.callbacks.members, *judging.TEST_HOOKS)):
+            # every rank takes all rows: for the bits of one process, or for a hook, which may be one of one rank
+            ranks = None
         logs = judging.evaluate(
-            self.session, data, self.validation_batch, self.callbacks.members, lambda rows, logs: None
+            self.session, data, self.validation_batch, self.callbacks.hearing, lambda rows, logs: None, ranks
         )  # fmt: skip
         if isinstance(data, Blocks):
             data.end()
@@ -304,7 +374,7 @@ class FullBatchRun(Run):
         """What the loss is there; the weights are then those of the place."""
         np.copyto(self.session.plan.network.parameters, place)
         assert isinstance(self.data, Feed)
-        logs, gradient = self.session.gradients(self.data)
+        logs, gradient = self.session.gradients(self.data, self.ranks)
         return Point(place, logs["loss"], gradient.astype(np.float64), logs)
 
     def _train(self, place: Place) -> Logs | None:
@@ -334,6 +404,29 @@ class FullBatchRun(Run):
         if self.optimizer.status:
             self.model.stop_training = True
         return logs
+
+
+def start_alike(model: Any, session: Session, group: Group) -> None:
+    """Bring all ranks to where the first one is: weights, the optimizer's slots, counts and seeds."""
+    minimization = session.minimization(model.optimizer) if isinstance(model.optimizer, LBFGS) else None
+    own = (
+        model.seed, int(session.seed), model._generator.bit_generator.state, session.counts(), vars(model.optimizer),
+        None if minimization is None else minimization.memory,
+    )  # fmt: skip
+    seed, session_seed, state, counts, settings, memory = group.from_first(own)
+    group.wire.broadcast(session.plan.network.parameters, 0)
+    if not group.first:
+        vars(model.optimizer).update(settings)
+    if minimization is None:
+        session.set_optimizer(model.optimizer)
+        for slot in session.slots():
+            group.wire.broadcast(slot, 0)
+    elif not group.first:
+        minimization.memory = memory
+    session.set_counts(**counts)
+    model.seed, session.seed = seed, np.uint64(session_seed)
+    session.plan.seed_noise(seed)
+    model._generator.bit_generator.state = state
 
 
 def class_weights(

@@ -25,6 +25,8 @@ class Callback:
     order: ClassVar[int] = 0
     # attributes that change in a training, for the state
     counted: ClassVar[tuple[str, ...]] = ()
+    # Whether, of several processes that train together, only the first one calls the hooks, as of what writes files.
+    first_rank_only: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}

@@ -10,6 +10,7 @@ from .blocks import Blocks
 from .callbacks import Callback
 from .engine.feed import Feed
 from .engine.predictor import Predictor
+from .engine.ranks import Ranks
 from .engine.session import Session
 from .hooks import Logs, overrides
 from .rows import Rows
@@ -45,7 +46,12 @@ class Hooks:
 
 
 def evaluate(
-    session: Session, data: Feed | Blocks, batch: int, members: Iterable[Callback], watch: Callable[[int, Logs], None]
+    session: Session,
+    data: Feed | Blocks,
+    batch: int,
+    members: Iterable[Callback],
+    watch: Callable[[int, Logs], None],
+    ranks: Ranks | None = None,
 ) -> Logs:
     """Return the loss and the metrics of rows, or of an epoch of blocks that has begun.
 
@@ -55,10 +61,14 @@ def evaluate(
     ----------
     watch : callable
         Called with the rows so far and their logs, now and then.
+    ranks : Ranks, optional
+        Who share the rows, but where a hook wants them.
     """
     hooks = Hooks(members, *TEST_HOOKS)
     if isinstance(data, Feed) and not hooks:
-        return session.evaluate(data, min(batch, data.rows), watch=lambda rows: watch(rows, session.results()))
+        return session.evaluate(
+            data, min(batch, data.rows), watch=lambda rows: watch(rows, session.results()), ranks=ranks
+        )
 
     def feeds() -> Iterator[Feed]:
         for feed in data.feeds() if isinstance(data, Blocks) else _parts(data, batch):

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from . import display, judging, losses, optimizers
 from . import metrics as metrics_table
+from .agreement import agree, refuse_together
 from .blocks import Blocks, are_blocks, missing_targets, refuse, unpacked
+from .distributed import MPI, Group, fit_together
 from .engine.feed import Feed
 from .engine.session import Order, Session
 from .errors import NotCompiledError, TrainingDivergedError, check_count, check_flag
@@ -21,6 +23,7 @@ from .fitting import (
     TrainingData,
     chosen_batch,
     class_weights,
+    start_alike,
 )  # fmt: skip
 from .history import History
 from .inputs import as_rows, check_indices, check_sample_weight, check_x, check_y, floats
@@ -176,6 +179,7 @@ class Sequential(Stack, Inspection, Saving):
         *,
         rows: Any = None,
         validation_rows: Any = None,
+        distribute: MPI | Group | None = None,
     ) -> History:
         """Train the model.
 
@@ -227,6 +231,9 @@ class Sequential(Stack, Inspection, Saving):
             often. No data are copied.
         validation_rows : array_like of int (n,), optional
             Validate on these rows of ``x`` and ``y``, as on ``validation_data``.
+        distribute : fastmlp.distributed.MPI, optional
+            Train together with the other processes of an MPI job, all of which call ``fit`` alike. ``batch_size`` is
+            then of the rows that each of them takes in a step. Not with blocks, or a loss of one's own.
 
         Returns
         -------
@@ -245,6 +252,13 @@ class Sequential(Stack, Inspection, Saving):
             While another thread is in ``fit`` of this model. Other threads may predict meanwhile; they get the outputs
             for the weights from before the present epoch.
         """
+        if isinstance(distribute, Group):
+            group: Group | None = distribute
+        elif distribute is not None:
+            arguments = {name: value for name, value in locals().items() if name not in {"self", "distribute", "group"}}
+            return fit_together(self.fit, distribute, arguments)
+        else:
+            group = None
         optimizer, loss = self._compiled()
         chosen_batch(batch_size, 1)  # an error of this argument comes before those of the data
         epochs = check_count("epochs", epochs)
@@ -255,7 +269,7 @@ class Sequential(Stack, Inspection, Saving):
             check_count("validation_batch_size", validation_batch_size)
         if not callable(shuffle):
             shuffle = check_flag("shuffle", shuffle)
-        called = Callbacks(callbacks)
+        called = Callbacks(callbacks, group)
         if (
             isinstance(validation_split, bool)
             or not isinstance(validation_split, (int, float, np.number))
@@ -270,6 +284,7 @@ class Sequential(Stack, Inspection, Saving):
         if validation_steps is not None:
             validation_steps = check_count("validation_steps", validation_steps)
         if are_blocks(x):
+            refuse_together(group, "blocks of data")
             refuse(
                 "fit", y=y, sample_weight=sample_weight, batch_size=batch_size, validation_split=validation_split,
                 rows=rows, validation_rows=validation_rows,
@@ -288,7 +303,7 @@ class Sequential(Stack, Inspection, Saving):
                 raise ValueError("validation_data and validation_rows must not both be given")
             split = 0.0 if validation_data is not None else float(validation_split)
             given = self._rows_to_fit(
-                x, y, sample_weight, class_weight, batch_size, split, steps_per_epoch, rows, validation_rows
+                x, y, sample_weight, class_weight, batch_size, split, steps_per_epoch, rows, validation_rows, group
             )
         validation: Feed | Blocks | None = given.validation
         validated = validation_batch_size or given.batch_size or DEFAULT_BATCH
@@ -299,7 +314,7 @@ class Sequential(Stack, Inspection, Saving):
             validation = validation.part(0, taken * validated)
         return self._run(
             given, validation, called, progress, shuffle=shuffle, validation_batch=validated,
-            validation_freq=validation_freq, first=initial_epoch, last=epochs, verbose=verbose,
+            validation_freq=validation_freq, first=initial_epoch, last=epochs, verbose=verbose, group=group,
         )  # fmt: skip
 
     def _run(
@@ -315,10 +330,19 @@ class Sequential(Stack, Inspection, Saving):
         first: int,
         last: int,
         verbose: str | int,
+        group: Group | None = None,
     ) -> History:
         """Train the epochs from ``first`` to ``last`` on data that have been checked."""
         optimizer, loss = self._compiled()
         session = self._ready()
+        if group is not None:
+            how = {
+                "batch_size": given.batch_size, "steps_per_epoch": given.steps, "epochs": last, "initial_epoch": first,
+                "shuffle": callable(shuffle) or shuffle, "validation_freq": validation_freq,
+            }  # fmt: skip
+            agree(group, self, session, given, validation, called, how)
+            if not group.first:
+                progress = display.progress(0)
         kind = (
             FullBatchRun if isinstance(optimizer, optimizers.LBFGS)
             else Run if isinstance(given.data, Feed)
@@ -328,6 +352,8 @@ class Sequential(Stack, Inspection, Saving):
             self._set_objective(session, loss)
             if isinstance(optimizer, optimizers.Optimizer):
                 session.set_optimizer(optimizer)
+            if group is not None:
+                start_alike(self, session, group)
             called.start(
                 self,
                 {
@@ -338,7 +364,7 @@ class Sequential(Stack, Inspection, Saving):
             self.history = called.history
             run = kind(
                 self, session, given.data, validation, called, progress, batch=given.batch, steps=given.steps,
-                shuffle=shuffle, validation_batch=validation_batch, validation_freq=validation_freq,
+                shuffle=shuffle, validation_batch=validation_batch, validation_freq=validation_freq, group=group,
             )  # fmt: skip
             progress.begin(last, given.samples_an_epoch)
             self._running += 1
@@ -360,6 +386,7 @@ class Sequential(Stack, Inspection, Saving):
         steps_per_epoch: int | None,
         rows: Any,
         validation_rows: Any,
+        group: Group | None,
     ) -> TrainingData:
         """The arrays of ``fit``, checked and split."""
         optimizer, loss = self._compiled()
@@ -384,7 +411,8 @@ class Sequential(Stack, Inspection, Saving):
                 )
             validation = Feed(features, targets, weights, chosen=chosen).part(kept, training.rows)
             training = training.part(0, kept)
-        asked = chosen_batch(batch_size, training.rows)
+        owners = group.size if group is not None and group.sharded else 1
+        asked = chosen_batch(batch_size, training.rows) * (1 if group is None else group.size)
         if isinstance(optimizer, optimizers.LBFGS):
             check_deterministic(self._layers)
             if batch_size is not None and asked < training.rows:
@@ -392,9 +420,10 @@ class Sequential(Stack, Inspection, Saving):
                     f"batch_size must be None or at least the {training.rows} rows to train on with LBFGS, which takes "
                     f"all rows at once, got {batch_size}"
                 )
-            asked = training.rows
-        steps = _limited("steps_per_epoch", steps_per_epoch, training.rows, min(asked, training.rows))
-        return TrainingData(training, validation, asked, steps)
+            asked = training.rows * owners
+        samples = training.rows * owners
+        steps = _limited("steps_per_epoch", steps_per_epoch, samples, min(asked, samples))
+        return TrainingData(training, validation, asked, steps, owners)
 
     def train_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False

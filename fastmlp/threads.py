@@ -70,6 +70,8 @@ class _Pool:
 
     def __init__(self) -> None:
         self.chosen: int | None = None
+        # whether that was said by set_num_threads
+        self.given = False
         self.forget()
 
     def forget(self) -> None:
@@ -159,7 +161,7 @@ def set_num_threads(threads: int | None) -> None:
     """
     if threads is not None and check_count("threads", threads) > LARGEST:
         raise ValueError(f"threads must be at most {LARGEST}, got {threads}")
-    _pool.chosen = threads
+    _pool.chosen, _pool.given = threads, threads is not None
 
 
 @contextmanager
@@ -170,6 +172,11 @@ def limited(threads: int | None) -> Iterator[None]:
         yield
     finally:
         _limit.reset(token)
+
+
+def chosen_threads() -> bool:
+    """Say whether somebody has said how many threads may be used, so that they are not simply all cores."""
+    return _limit.get() is not None or VARIABLE in os.environ or _pool.given
 
 
 def get_num_threads() -> int:

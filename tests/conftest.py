@@ -47,3 +47,4 @@ def twin():
 def _same_threads_afterwards(monkeypatch):
     """What a test says about threads ends with it."""
     monkeypatch.setattr(threads._pool, "chosen", threads._pool.chosen)
+    monkeypatch.setattr(threads._pool, "given", threads._pool.given)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_benchmarks import CONDITIONS, run
 
-from benchmarks import batch_size, feature_costs, many, report, roofline, scaling, sweep, time_to_accuracy
+from benchmarks import batch_size, distributed, feature_costs, many, report, roofline, scaling, sweep, time_to_accuracy
 from benchmarks.accuracy_trainers import TRAINERS, import_for
 from fastmlp.ladder import sides
 from fastmlp.ladder.cases import GROUPS, Case, start_weights
@@ -28,6 +28,7 @@ def of_case(case, picoseconds):
     ("module", "options"),
     [
         ("batch_size", ["folder", "--seeds", "--json"]),
+        ("distributed", ["--seconds", "--network", "--page"]),
         ("feature_costs", ["--seconds", "--page"]),
         ("roofline", ["--ladder", "--seconds", "--page"]),
         ("many", ["--models", "--epochs", "--page"]),
@@ -41,6 +42,32 @@ def test_scripts_explain_themselves(module, options):
     assert shown.returncode == 0, shown.stderr
     for option in options:
         assert option in shown.stdout
+
+
+def test_the_model_of_messages():
+    latency, byte = 1e-6, 1e-9
+    # two ranks exchange everything once; a short message is all latency, a long one all bytes
+    assert distributed.allreduce(2, 1000, latency, byte) == pytest.approx(latency + 1000 * byte)
+    assert distributed.allreduce(1024, 4, latency, byte) == pytest.approx(10 * latency, rel=0.01)
+    assert distributed.allreduce(1024, 10**9, latency, byte) == pytest.approx(2 * 10**9 * byte, rel=0.01)
+
+
+def test_distributed_report():
+    assert [net.parameters for net in distributed.NETS[1:3]] == [5569, 101770]
+    messages = [1e-6 * (1 + floats / 1000) for floats in distributed.FLOATS]
+    one = {"steps": [1e-6 * net.batch for net in distributed.NETS], "library": "MPI"}
+    two = {**one, "allreduce": messages, "after": [2 * t for t in messages], "beside": messages}
+    text = distributed.report(one, two, [(2, 12.5)])
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if cells and cells[0] == "20-64-64-1" and "a rank" in cells[1]:
+            speeds = [float(cell) for cell in cells[2:]]
+            assert speeds == sorted(speeds)
+            # never more than there are ranks
+            assert all(speed <= ranks for speed, ranks in zip(speeds, distributed.MODELLED, strict=True))
+    # each net of one batch has one best number of ranks, in both models
+    assert text.count("**") == 2 * 2 * len({net.name for net in distributed.NETS})
+    assert "an assumed latency of 2 us" in text
 
 
 def test_scaling_cases():

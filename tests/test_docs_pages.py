@@ -8,7 +8,11 @@ import pages
 import pytest
 
 # pages whose blocks another file of the tests runs, and looks at what they print
-ELSEWHERE = {"command-line.md": "test_command_line_page.py", "many.md": "test_many_page.py"}
+ELSEWHERE = {
+    "command-line.md": "test_command_line_page.py",
+    "distributed.md": "test_distributed.py",
+    "many.md": "test_many_page.py",
+}
 pages_of_code = [page for page in pages.PAGES if pages.blocks(page) and page.name not in ELSEWHERE]
 TEXTS = [*pages.PAGES, pages.ROOT / "CONTRIBUTING.md", pages.ROOT / "CHANGELOG.md"]
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)

@@ -47,6 +47,7 @@ class BackupAndRestore(Callback):
     """
 
     order = 2
+    first_rank_only = True
     counted = ("batches",)
 
     def __init__(

@@ -23,6 +23,8 @@ class CSVLogger(Callback):
         Whether to go on with a file that exists, instead of replacing it.
     """
 
+    first_rank_only = True
+
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False) -> None:
         super().__init__()
         self._file: TextIO | None = None

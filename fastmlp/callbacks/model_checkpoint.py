@@ -46,6 +46,7 @@ class ModelCheckpoint(Callback):
     """
 
     order = 1
+    first_rank_only = True
     counted = ("best", "batches", "epoch")
 
     def __init__(

@@ -15,6 +15,7 @@ from ..kernels.atomics import SPINS, Words, atomic_add, atomic_load, atomic_stor
 from ..kernels.extension import Pack, pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, kernel
+from ..kernels.meeting import call_meeting
 from .interruption import given_up
 from .parameters import (
     PENALTY,
@@ -23,11 +24,13 @@ from .parameters import (
     constrain_share,
     make_factors,
     norms_to_factors,
-    shard_pieces,
+    own_gradients,
+    shard_rows,
     whole_gradients,
 )
 from .rows import batch_statistics, forward, gather, item_gradient, judge, train_rows
 from .tables import (
+    ALL_ROWS,
     ARRIVED,
     AT,
     BATCH_SIZE,
@@ -38,12 +41,17 @@ from .tables import (
     DRAWS,
     EVALUATE,
     FIRST_STEP,
+    IN_ORDER,
     ITERATION,
     JOINED,
     LAST_STEP,
     LOOK_AFTER,
     LOOK_AT,
     LOSS_SUM,
+    MEETING_AT,
+    MET_FINITE,
+    MET_PIECES,
+    MET_SUMS,
     METRIC_SUMS,
     MODE,
     NOWHERE,
@@ -51,14 +59,20 @@ from .tables import (
     PIECE,
     PIECE_LOSS,
     PIECE_METRICS,
+    PLACE,
     ROW_SUM,
     SAMPLES,
     SHARDS,
+    SHORT_ALL_ROWS,
+    SHORT_PLACE,
+    SHORT_ROWS,
+    SHORT_STEP,
     STOPPED,
     THREADS,
     TRAIN,
     WHOLE,
     Data,
+    Float32,
     Float64,
     Int64,
     Network,
@@ -70,7 +84,7 @@ from .tables import (
 # A command is one word, so that nobody reads half of it: the step, the kind of work, and the next share that
 # nobody has taken. Step and kind occur once in a run, so a share can only be taken of what is going on.
 # SHARE_ROWS comes last: the segments of a step's rows count on from it.
-FINISH, SHARE_ITEMS, SHARE_SCALED_ITEMS, SHARE_CONSTRAINTS, SHARE_BLOCKS, SHARE_ROWS = range(1, 7)
+FINISH, SHARE_ITEMS, SHARE_SCALED_ITEMS, SHARE_CONSTRAINTS, SHARE_OWN_ITEMS, SHARE_BLOCKS, SHARE_ROWS = range(1, 8)
 SHARE_BITS, KIND_BITS = 24, 14
 SHARE_MASK, KIND_MASK = (1 << SHARE_BITS) - 1, (1 << KIND_BITS) - 1
 FINISHED = FINISH << SHARE_BITS
@@ -84,10 +98,23 @@ SPINS_A_LOOK = 64
 
 
 @kernel
+def batch_of(job: Int64, step: int) -> tuple[int, int, int]:
+    """How many rows of a step are here, how many there are in all processes, and how many of those come before."""
+    if job[MEETING_AT] == NOWHERE:
+        rows = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
+        return rows, rows, 0
+    if step == job[SHORT_STEP]:
+        return job[SHORT_ROWS], job[SHORT_ALL_ROWS], job[SHORT_PLACE]
+    return job[BATCH_SIZE], job[ALL_ROWS], job[PLACE]
+
+
+@kernel
 def count_shares(network: Network, job: Int64, kind: int, step: int) -> int:
     """How many shares a command's work has."""
-    start = step * job[BATCH_SIZE]
-    rows = min((job[LAST_STEP] if kind == SHARE_BLOCKS else step + 1) * job[BATCH_SIZE], job[SAMPLES]) - start
+    if kind == SHARE_BLOCKS:
+        rows = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - step * job[BATCH_SIZE]
+    else:
+        rows, _, _ = batch_of(job, step)
     most = SHARES_A_THREAD * job[THREADS]
     if kind == SHARE_BLOCKS:
         shares = -(-rows // job[BLOCK])
@@ -126,26 +153,27 @@ def share_rows(
 ) -> None:
     """A share of a segment of a step's rows: whole pieces next to each other, or a shard with its gradients."""
     start = step * job[BATCH_SIZE]
-    batch = min(job[BATCH_SIZE], job[SAMPLES] - start)
-    pieces = -(-batch // job[PIECE])
+    own, batch, place = batch_of(job, step)
+    pieces = -(-own // job[PIECE])
     if job[SHARDS] == 0:
-        low, high = pieces * share // shares * job[PIECE], min(pieces * (share + 1) // shares * job[PIECE], batch)
+        low, high = pieces * share // shares * job[PIECE], min(pieces * (share + 1) // shares * job[PIECE], own)
         for first in range(low, high, job[BLOCK]):
             if given_up(job, rank, 0):
                 return
             train_rows(
                 network, space, objective, data, job, rank, start, first, first, min(job[BLOCK], high - first), batch,
-                segment, frame, whole,
+                place, segment, frame, whole,
             )  # fmt: skip
         return
     for shard in range(job[SHARDS] * share // shares, job[SHARDS] * (share + 1) // shares):
-        low_piece, high_piece = shard_pieces(shard, job[SHARDS], pieces)
-        low, high = low_piece * job[PIECE], min(high_piece * job[PIECE], batch)
+        low, high = shard_rows(job, shard, own, batch, place)
         for first in range(low, high, job[BLOCK]):
             slab, rows = rank * job[BLOCK], min(job[BLOCK], high - first)
             if given_up(job, rank, 0):
                 return
-            train_rows(network, space, objective, data, job, rank, start, first, slab, rows, batch, 0, frame, whole)
+            train_rows(
+                network, space, objective, data, job, rank, start, first, slab, rows, batch, place, 0, frame, whole
+            )
             for index in range(network.items.shape[0]):
                 item_gradient(
                     network, space, job, index, slab, rows, update.gradients,
@@ -216,8 +244,10 @@ def do_share(
     elif kind == SHARE_CONSTRAINTS:
         constrain_share(network, rank, share, shares, frame)
     else:
-        batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
-        if job[WHOLE]:
+        rows, batch, place = batch_of(job, step)
+        if kind == SHARE_OWN_ITEMS:
+            own_gradients(network, space, update, job, rank, share, shares, rows, batch, place)
+        elif job[WHOLE]:
             whole_gradients(network, space, update, job, rank, share, shares, batch, whole)
         else:
             change_parameters(network, space, update, job, rank, share, shares, batch, whole)
@@ -316,6 +346,81 @@ def add_pieces(space: Workspace, sums: Float64, pieces: int) -> None:
 
 
 @kernel
+def write_meeting(space: Workspace, met: Float32, pieces: int, loss: float) -> None:
+    """Write the step's sums behind the gradients, each as two float32 numbers, and whether the loss is finite."""
+    met[:] = 0
+    if not np.isfinite(loss):
+        met[MET_FINITE] = np.float32(np.nan)
+        return
+    for i in range(space.sums.shape[1]):
+        total = np.float64(0)
+        for piece in range(pieces):
+            total += space.sums[piece, i]
+        met[MET_SUMS + 2 * i] = np.float32(total)
+        met[MET_SUMS + 2 * i + 1] = np.float32(total - np.float64(np.float32(total)))
+
+
+@kernel
+def add_met(met: Float32, sums: Float64) -> None:
+    """Add what all processes have written there to an epoch's sums."""
+    sums[LOSS_SUM] += np.float64(met[MET_FINITE])
+    for i in range((met.size - MET_SUMS) // 2):
+        total = np.float64(met[MET_SUMS + 2 * i]) + np.float64(met[MET_SUMS + 2 * i + 1])
+        sums[LOSS_SUM if i == PIECE_LOSS else METRIC_SUMS + i - PIECE_METRICS] += total
+
+
+@kernel
+def meet_statistics(job: Int64, segment: int, batch: int) -> bool:
+    """Get the statistics of pieces in other processes after a segment; False ends the epoch before the step."""
+    if job[MEETING_AT] == NOWHERE:
+        return True
+    pieces = -(-batch // job[PIECE])
+    job[MET_PIECES] = pieces if segment == 1 else -pieces
+    answer = call_meeting(job[MEETING_AT])
+    job[MET_PIECES] = 0
+    return bool(answer == 0)
+
+
+@kernel
+def meet(
+    network: Network,
+    space: Workspace,
+    objective: Objective,
+    update: Update,
+    data: Data,
+    job: Int64,
+    sums: Float64,
+    sync: Words,
+    step: int,
+    loss: float,
+    frame: Pack,
+    whole: Pack,
+) -> bool:
+    """Make the rows' gradients here and have them added to those of other processes; False ends the epoch before.
+
+    In order, the processes take turns: each goes on from the gradients and sums of the one before.
+    """
+    rows, _, _ = batch_of(job, step)
+    pieces = -(-rows // job[PIECE])
+    met = update.gradients[(job[SHARDS] + 1) * network.parameters.size :]
+    if job[IN_ORDER] and call_meeting(job[MEETING_AT]):
+        return False
+    work_off(network, space, objective, update, data, job, sync, SHARE_OWN_ITEMS, step, frame, whole)
+    if job[LOOK_AT] != NOWHERE and atomic_load(job, STOPPED):
+        return False
+    if job[IN_ORDER]:
+        if not np.isfinite(loss):
+            met[MET_FINITE] = np.float32(np.nan)
+        add_pieces(space, sums, pieces)
+        return bool(call_meeting(job[MEETING_AT]) == 0)
+    write_meeting(space, met, pieces, loss)
+    if call_meeting(job[MEETING_AT]):
+        return False
+    add_met(met, sums)
+    return True
+
+
+@kernel
 def train(
     network: Network,
     space: Workspace,
@@ -335,11 +440,15 @@ def train(
     """
     changes = job[MODE] == TRAIN
     for step in range(job[FIRST_STEP], job[LAST_STEP]):
-        batch = min(job[BATCH_SIZE], job[SAMPLES] - step * job[BATCH_SIZE])
-        pieces = -(-batch // job[PIECE])
+        rows, batch, _ = batch_of(job, step)
+        pieces = -(-rows // job[PIECE])
         job[DRAWS] += 1
         for segment in range(2 * network.barriers.size + 1):
             if segment:
+                if not meet_statistics(job, segment, batch):
+                    job[DRAWS] -= 1
+                    job[LAST_STEP] = step
+                    return
                 batch_statistics(network, job, segment - 1, batch, frame)
             work_off(network, space, objective, update, data, job, sync, SHARE_ROWS + segment, step, frame, whole)
             if stopped(job, step):
@@ -347,6 +456,12 @@ def train(
         loss = np.float64(0)
         for piece in range(pieces):
             loss += space.sums[piece, PIECE_LOSS]
+        if job[MEETING_AT] != NOWHERE:
+            if not meet(network, space, objective, update, data, job, sums, sync, step, loss, frame, whole):
+                job[DRAWS] -= 1
+                job[LAST_STEP] = step
+                return
+            loss = np.float64(update.gradients[(job[SHARDS] + 1) * network.parameters.size + MET_FINITE])
         if changes and not np.isfinite(loss):
             sums[DIVERGED] = 1
             return
@@ -363,7 +478,8 @@ def train(
             work_off(network, space, objective, update, data, job, sync, SHARE_SCALED_ITEMS, step, frame, whole)
         if changes and job[CONSTRAINED]:
             work_off(network, space, objective, update, data, job, sync, SHARE_CONSTRAINTS, step, frame, whole)
-        add_pieces(space, sums, pieces)
+        if job[MEETING_AT] == NOWHERE:
+            add_pieces(space, sums, pieces)
         sums[ROW_SUM] += batch
         if job[PENALISED]:
             for index in range(update.item_sums.shape[0]):

@@ -14,6 +14,7 @@ from .tables import (
     JOB_FIELDS,
     LOOK_AFTER,
     LOOK_AT,
+    MEETING_AT,
     NOWHERE,
     STOPPED,
     WORKED,
@@ -22,9 +23,9 @@ from .tables import (
 
 
 def new_job() -> Int64:
-    """Return the numbers of a job that does not look up."""
+    """Return the numbers of a job that does not look up, nor meets anyone."""
     job = memory.zeros(JOB_FIELDS, np.int64)
-    job[LOOK_AT] = NOWHERE
+    job[LOOK_AT] = job[MEETING_AT] = NOWHERE
     return job
 
 

@@ -18,13 +18,17 @@ from ..regularizers import penalty_value_and_grad
 from .interruption import given_up
 from .rows import extend, item_gradient
 from .tables import (
+    ALL_SHARDS,
     AT,
     BY_NORM,
     BY_VALUE,
     CLIPS,
     CONSTRAINT,
     COUNT,
+    FIRST_SHARD,
+    IN_ORDER,
     ITERATION,
+    MEETING_AT,
     NOWHERE,
     OPTIMIZER,
     PARTIAL,
@@ -79,6 +83,19 @@ def shard_pieces(shard: int, shards: int, pieces: int) -> tuple[int, int]:
 
 
 @kernel
+def shard_rows(job: Int64, shard: int, rows: int, batch: int, place: int) -> tuple[int, int]:
+    """First and last row of a shard, of ``rows`` rows here that follow ``place`` others of a batch."""
+    before = 0
+    if job[IN_ORDER]:
+        # the shards of one process with the whole batch, of which some are here
+        low, high = shard_pieces(shard + job[FIRST_SHARD], job[ALL_SHARDS], -(-batch // job[PIECE]))
+        before = place
+    else:
+        low, high = shard_pieces(shard, job[SHARDS], -(-rows // job[PIECE]))
+    return low * job[PIECE] - before, min(high * job[PIECE] - before, rows)
+
+
+@kernel
 def penalty_factors(network: Network, variable: int, rows: int) -> tuple[np.float32, np.float32]:
     """The factors l1 and l2 of a variable's penalty for a batch of so many rows."""
     l1, l2, _, worth = network.penalties[variable]
@@ -87,25 +104,27 @@ def penalty_factors(network: Network, variable: int, rows: int) -> tuple[np.floa
 
 
 @kernel
-def make_gradient(
+def loss_gradient(
     network: Network,
     space: Workspace,
     update: Update,
     job: Int64,
     index: int,
     first: int,
+    rows: int,
     batch: int,
-    whole: Pack,
+    place: int,
 ) -> None:
-    """The gradient of an item for the whole batch at ``gradients[first]``, with its penalty and earlier batches'."""
+    """The gradient of an item for all rows here at ``gradients[first]``; in order it goes on from what is there."""
     item = network.items[index]
     count = item[COUNT]
     if job[SHARDS]:
-        pieces = -(-batch // job[PIECE])
         target = update.gradients[first : first + count]
-        begun = False
+        begun = job[IN_ORDER] != 0 and place > 0
+        if rows == 0 and not begun:
+            target[:] = 0
         for shard in range(job[SHARDS]):
-            low, high = shard_pieces(shard, job[SHARDS], pieces)
+            low, high = shard_rows(job, shard, rows, batch, place)
             if low < high:
                 at = shard * network.parameters.size + item[AT]
                 part = update.gradients[at : at + count]
@@ -117,7 +136,22 @@ def make_gradient(
                         target[i] = part[i]
                 begun = True
     else:
-        item_gradient(network, space, job, index, 0, batch, update.gradients, first, False)
+        item_gradient(network, space, job, index, 0, rows, update.gradients, first, job[IN_ORDER] != 0)
+
+
+@kernel
+def finish_gradient(
+    network: Network,
+    update: Update,
+    job: Int64,
+    index: int,
+    first: int,
+    batch: int,
+    whole: Pack,
+) -> None:
+    """Add an item's penalty, and earlier batches' gradients, to its gradient at ``gradients[first]``."""
+    item = network.items[index]
+    count = item[COUNT]
     if job[PENALISED]:
         l1, l2 = penalty_factors(network, item[VARIABLE], batch)
         update.item_sums[index, PENALTY] = penalty_value_and_grad(
@@ -175,7 +209,8 @@ def change_parameters(
             count = 0
         if not count:
             at = item[AT]
-        make_gradient(network, space, update, job, index, room + count, batch, whole)
+        loss_gradient(network, space, update, job, index, room + count, batch, batch, 0)
+        finish_gradient(network, update, job, index, room + count, batch, whole)
         count += item[COUNT]
     if count:
         apply_gradient(network, update, job, at, room, count, whole)
@@ -193,7 +228,10 @@ def whole_gradients(
     batch: int,
     whole: Pack,
 ) -> None:
-    """Gradients of a share of the items at their parameters' places, with their squared norms."""
+    """Gradients of a share of the items at their parameters' places, with their squared norms.
+
+    Those of the loss are there already where they had to be added to other processes'.
+    """
     begin, end = share_of_items(network, share, shares)
     room = job[SHARDS] * network.parameters.size
     for index in range(begin, end):
@@ -201,10 +239,34 @@ def whole_gradients(
         # gradients of earlier batches change here
         if (update.accumulated.size == 0 or job[PARTIAL]) and given_up(job, rank, batch * item[COUNT]):
             return
-        make_gradient(network, space, update, job, index, room + item[AT], batch, whole)
+        if job[MEETING_AT] == NOWHERE:
+            loss_gradient(network, space, update, job, index, room + item[AT], batch, batch, 0)
+        finish_gradient(network, update, job, index, room + item[AT], batch, whole)
         update.item_sums[index, SQUARED_NORM] = sum_of(
             update.gradients[room + item[AT] : room + item[AT] + item[COUNT]], True
         )
+
+
+@kernel
+def own_gradients(
+    network: Network,
+    space: Workspace,
+    update: Update,
+    job: Int64,
+    rank: int,
+    share: int,
+    shares: int,
+    rows: int,
+    batch: int,
+    place: int,
+) -> None:
+    """Gradients of a share of the items for the rows here, before they meet those of other processes' rows."""
+    begin, end = share_of_items(network, share, shares)
+    room = job[SHARDS] * network.parameters.size
+    for index in range(begin, end):
+        if given_up(job, rank, rows * network.items[index, COUNT]):
+            return
+        loss_gradient(network, space, update, job, index, room + network.items[index, AT], rows, batch, place)
 
 
 @kernel

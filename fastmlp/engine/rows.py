@@ -457,7 +457,10 @@ def piece_statistics(
     rows: int,
     frame: Pack,
 ) -> None:
-    """What a stage that standardises by the batch needs of each piece of a block, whose first row is ``first``."""
+    """What a stage that standardises by the batch needs of each piece of a block, whose first row is ``first``.
+
+    Rows in other processes, which come before those here, are whole pieces.
+    """
     for row in range(0, rows, job[PIECE]):
         piece = (first + row) // job[PIECE]
         extend(network.extension[0], frame, what, index, piece, 0, slab + row, min(job[PIECE], rows - row), True)
@@ -476,6 +479,7 @@ def train_rows(
     slab: int,
     rows: int,
     batch: int,
+    place: int,
     segment: int,
     frame: Pack,
     whole: Pack,
@@ -491,6 +495,8 @@ def train_rows(
         The batch's first row in the epoch.
     first : int
         The block's first row in the batch.
+    batch, place : int
+        How many rows the batch has in all processes, and how many of them come before those of this one.
     slab, rows : int
         Where the block lies in the workspace, and how many rows it has.
     """
@@ -502,11 +508,11 @@ def train_rows(
     if segment <= middle:
         begin = barriers[segment - 1] if segment else 0
         end = barriers[segment] if segment < middle else stages
-        forward(network, space, job, begin, end, rank, first, slab, padded, True, frame)
+        forward(network, space, job, begin, end, rank, place + first, slab, padded, True, frame)
         if given_up(job, rank, 0):
             return
     if segment < middle:
-        piece_statistics(network, space, job, PIECE_FORWARD, barriers[segment], first, slab, rows, frame)
+        piece_statistics(network, space, job, PIECE_FORWARD, barriers[segment], place + first, slab, rows, frame)
         return
     if segment == middle:
         for row in range(0, rows, job[PIECE]):
@@ -518,7 +524,7 @@ def train_rows(
     high = stages - 1 if segment == middle else barriers[below + 1]
     backward(network, space, job, high, barriers[below] + 1 if below >= 0 else 0, rank, slab, padded, frame)
     if below >= 0:
-        piece_statistics(network, space, job, PIECE_BACKWARD, barriers[below], first, slab, rows, frame)
+        piece_statistics(network, space, job, PIECE_BACKWARD, barriers[below], place + first, slab, rows, frame)
 
 
 @kernel

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ from .interruption import begin_looking, new_job
 from .pace import Pace
 from .parameters import GROUP, penalties
 from .plan import Plan
+from .ranks import Ranks
 from .stages import constrain
 from .turns import Turns
 from .workspace import Cut, Room, cut_batch, make_workspace
@@ -46,6 +48,8 @@ WORK_A_LOOK = FLOPS_A_SECOND / 2 * SECONDS_A_CALL
 # a run, waking another thread does.
 FLOPS_A_THREAD_AND_STEP = 250_000
 FLOPS_A_THREAD_AND_RUN = 20_000_000
+# a step that is a run by itself is made by one thread in any case below this
+AGAIN = 2 * FLOPS_A_THREAD_AND_RUN
 # Multiply-adds of an update, which cannot be interrupted: above that, all gradients are made first (for 1 to 3 % of a
 # step's time), and only the optimizer's part is left to it.
 LONGEST_UPDATE = 6_000_000_000
@@ -336,7 +340,7 @@ class Session:
         job[t.WORD_ROOM], job[t.CONSTRAINED] = self.plan.word_room, self.plan.constrained
         return room.space
 
-    def _centre(self, feed: Feed) -> None:
+    def _centre(self, feed: Feed, ranks: Ranks | None) -> None:
         """Tell metrics that want to know where the middle of a run's targets is."""
         if not any(metric.centred for _, metric, _ in self._metrics):
             return
@@ -344,7 +348,8 @@ class Session:
         parameters = self._objective.metric_parameters.copy()
         for (_, metric, _), row in zip(self._metrics, self._objective.metrics, strict=True):
             if metric.centred:
-                parameters[row[FIRST_PARAMETER] : row[LAST_PARAMETER]] = feed.centre(weighted=bool(row[WEIGHTED]))
+                centre = feed.centre if ranks is None else partial(ranks.centre, feed)
+                parameters[row[FIRST_PARAMETER] : row[LAST_PARAMETER]] = centre(weighted=bool(row[WEIGHTED]))
         self._objective = self._objective._replace(metric_parameters=parameters)
 
     def _addresses(self, space: t.Workspace) -> None:
@@ -365,22 +370,26 @@ class Session:
             self._wanted = wanted
         job[t.LOSS_AT], job[t.LOSS_CALLBACK], job[t.METRICS_AT], job[t.UPDATES_AT] = self._found
 
-    def _gradients(self, shards: int, threads: int, batch: int) -> None:
-        """Make room for the gradients that a run keeps."""
+    def _gradients(self, shards: int, threads: int, batch: int, *, met: bool = False) -> None:
+        """Make room for the gradients that a run keeps; ``met``: for what is told to other ranks as well."""
         size = self.plan.network.parameters.size
-        whole = self._job[t.CLIPS] >= t.BY_NORM or (
-            shards == 0 and size <= LARGEST_UPDATE and batch * size > LONGEST_UPDATE
+        whole = (
+            met
+            or self._job[t.CLIPS] >= t.BY_NORM
+            or (shards == 0 and size <= LARGEST_UPDATE and batch * size > LONGEST_UPDATE)
         )
-        self._job[t.WHOLE], self._job[t.PARTIAL] = whole, size > LARGEST_UPDATE and self._job[t.MODE] == t.TRAIN
-        needed = shards * size + (size if whole else threads * GROUP)
+        self._job[t.WHOLE] = whole
+        self._job[t.PARTIAL] = not met and size > LARGEST_UPDATE and self._job[t.MODE] == t.TRAIN
+        told = t.MET_SUMS + 2 * (t.PIECE_METRICS + self._sums.size - t.METRIC_SUMS) if met else 0
+        needed = shards * size + (size + told if whole else threads * GROUP)
         if self._update.gradients.size != needed:
             self._update = self._update._replace(gradients=memory.zeros(needed))
 
-    def _begin(self, feed: Feed, mode: int, kept_sums: t.Float64 | None = None) -> None:
+    def _begin(self, feed: Feed, mode: int, kept_sums: t.Float64 | None = None, ranks: Ranks | None = None) -> None:
         """Start a run, and its sums, with its first rows; ``kept_sums``: go on with these."""
         # not the old ones, which a run around this one goes on with
         self._sums = memory.few_zeros(self._sums.size) if kept_sums is None else memory.copied(kept_sums)
-        self._centre(feed)
+        self._centre(feed, ranks)
         self._job[t.MODE] = mode
         self._value_rows(feed)
 
@@ -401,20 +410,30 @@ class Session:
         steps_a_call: int | None = None,
         first_step: int = 0,
         again: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
         """Go on with a run, with these rows; a loss that is not finite ends it.
 
-        ``again``: this may be a stream of such batches, all rows in their order.
+        ``again``: this may be a stream of such batches, all rows in their order. With ``ranks`` a batch has rows at
+        all of them, ``batch_size`` together.
         """
-        job, order = self._job, feed.ordered(order)
+        job = self._job
         training = bool(job[t.MODE] != t.EVALUATE)
-        cut, size, flops, pace = self._size(batch_size, training=training)
-        steps = -(-feed.rows // size)
+        share = None if ranks is None else ranks.share(self.plan, feed.rows, batch_size)
+        if ranks is None or share is None:
+            cut, size, flops, pace = self._size(batch_size, training=training)
+            most, total, steps = size, feed.rows, -(-feed.rows // size)
+        else:
+            cut, size, most, total, steps = share.cut, share.full.rows, share.most, share.total, share.steps
+            flops, pace = float(self.plan.training_flops * size), share.pace
+            order = ranks.own(share, order)
+        order, all_steps = feed.ordered(order), steps
         if limit is not None:
             steps = min(steps, limit)
-        longest = steps if feed.direct else max(1, feed.block // size)
+        longest = steps if feed.direct else max(1, feed.block // max(size, 1))
         if training:
-            pieces = shares = -(-size // cut.piece)
+            shares = -(-most // cut.piece)
+            pieces = shares if ranks is None or share is None else -(-share.full.batch // cut.piece)
             threads = threads_for(min(shares, cut.shards or shares), flops / FLOPS_A_THREAD_AND_STEP, flops * steps)
         else:
             longest = min(longest, MOST_BLOCKS)
@@ -422,19 +441,26 @@ class Session:
             threads = threads_for(shares, shares, flops * steps)
         if steps_a_call is not None:
             longest = min(longest, steps_a_call)
-        job[t.BATCH_SIZE], job[t.SAMPLES], job[t.ITERATION] = size, feed.rows, self.iterations
+        job[t.BATCH_SIZE], job[t.SAMPLES], job[t.ITERATION] = size, total, self.iterations
+        job[t.MEETING_AT], job[t.IN_ORDER] = t.NOWHERE, ranks is not None and ranks.in_order
         seconds_a_step = flops / FLOPS_A_SECOND + 1e-6
         step = first_step
         with Team(threads) as team:
-            space = self._space(cut, size, pieces, team.size, feed, training=training)
+            space = self._space(cut, most, pieces, team.size, feed, training=training)
             if training:
-                self._gradients(cut.shards, team.size, size)
+                self._gradients(cut.shards, team.size, size, met=ranks is not None)
             self._addresses(space)
+            meeting = None
+            if ranks is not None and share is not None:
+                parameters = self.plan.network.parameters.size
+                met = self._update.gradients[cut.shards * parameters :]
+                meeting = ranks.meeting(met, self._sums, parameters, job, space.piece_statistics)
+                share.place_in(job, meeting)
             while step < steps:
                 # of an evaluation each thread has a block
                 least = 1 if training else team.size
                 stop = min(step + min(longest, max(least, int(SECONDS_A_CALL / seconds_a_step))), steps)
-                first, last = step * size, min(stop * size, feed.rows)
+                first, last = step * size, total if stop == all_steps else stop * size
                 data, origin = feed.data(order, first, last)
                 threads = pace.threads(team.size)
                 job[t.FIRST_STEP], job[t.LAST_STEP] = step, stop
@@ -453,16 +479,22 @@ class Session:
                     self._count(int(job[t.ITERATION]))
                 if looking is not None:
                     looking.raise_error()
-                elif again and job[t.MODE] == t.TRAIN and feed.direct and flops < 2 * FLOPS_A_THREAD_AND_RUN:
+                if meeting is not None:
+                    meeting.raise_error()
+                    if job[t.LAST_STEP] < stop:
+                        # a rank wanted to end the epoch
+                        steps = stop = int(job[t.LAST_STEP])
+                elif again and looking is None and job[t.MODE] == t.TRAIN and feed.direct and flops < AGAIN:
                     self._again = _Again(
                         self._objective, self._update, feed.y.shape, feed.weights.size > 0, space, job.copy()
                     )
+                if self._sums[t.DIVERGED] or stop == step:
+                    return
                 seconds_a_step = (time.perf_counter() - begun) / (stop - step)
                 pace.record(threads, seconds_a_step)
-                if self._sums[t.DIVERGED]:
-                    return
                 step = stop
-                if watch is not None and self._watched(watch, last):
+                done = last if share is None else min(step * share.full.batch, share.samples)
+                if watch is not None and self._watched(watch, done):
                     return
 
     def _step(self, feed: Feed) -> None:
@@ -558,6 +590,7 @@ class Session:
         steps_a_call: int | None = None,
         first_step: int = 0,
         sums: t.Float64 | None = None,
+        ranks: Ranks | None = None,
     ) -> bool:
         """Train on every row once, or for so many steps; return False if a loss or a weight is not finite.
 
@@ -566,12 +599,19 @@ class Session:
         order = NO_ORDER
         if callable(shuffled):
             order = check_indices("the order that shuffle returns", shuffled(feed.rows), feed.rows, feed.rows)
+            if ranks is not None and not ranks.sharded:
+                # a user's function may draw another one at every rank
+                order = np.array(order)
+                ranks.wire.broadcast(order, 0)
         elif shuffled:
             order = memory.empty(feed.rows, np.int64)
             shuffle(order, self.seed, np.uint64(self.epochs_trained))
         with self.turns.lock:
-            self._begin(feed, t.TRAIN, sums)
-            self._go(feed, batch_size, order, watch, limit=steps, steps_a_call=steps_a_call, first_step=first_step)
+            self._begin(feed, t.TRAIN, sums, ranks)
+            self._go(
+                feed, batch_size, order, watch, limit=steps, steps_a_call=steps_a_call, first_step=first_step,
+                ranks=ranks,
+            )  # fmt: skip
             return self._trained()
 
     def train_batch(self, feed: Feed) -> bool:
@@ -624,12 +664,12 @@ class Session:
         """Take the same noise as another session next."""
         self._job[t.DRAWS] = other._job[t.DRAWS]
 
-    def gradients(self, feed: Feed) -> tuple[dict[str, float], t.Float32]:
+    def gradients(self, feed: Feed, ranks: Ranks | None = None) -> tuple[dict[str, float], t.Float32]:
         """Return the loss (with penalties) and the metrics of all rows as one batch, and the loss' gradients.
 
         The gradients, which are not clipped, lie as the parameters do. Nothing is changed, and a loss that is not
         finite is no error here. Rows that have to be converted are so by the block; then no stage may depend on all
-        rows of a batch.
+        rows of a batch. With ``ranks``, which share the rows, they are those of all.
         """
         size = self.plan.network.parameters.size
         # a loss of the user's sees all rows at once
@@ -638,12 +678,13 @@ class Session:
             self._update = no_update(len(self.plan.network.items))
             # whole gradients are what clipping by a norm begins with
             self._job[t.CLIPS] = t.BY_NORM
-            self._begin(feed, t.GRADIENTS)
+            self._begin(feed, t.GRADIENTS, ranks=ranks)
             total: t.Float32 = NOTHING
             for block in blocks:
                 self._value_rows(block)
-                self._go(block, block.rows)
-                gradients = self._update.gradients[self._update.gradients.size - size :]
+                self._go(block, block.rows if ranks is None else ranks.all_of(block.rows), ranks=ranks)
+                whole = int(self._job[t.SHARDS]) * size
+                gradients = self._update.gradients[whole : whole + size]
                 if len(blocks) == 1:
                     total = gradients
                 else:
@@ -651,11 +692,17 @@ class Session:
                     total = total + share if total.size else share
             return self.results(), total
 
-    def evaluate(self, feed: Feed, batch_size: int, *, watch: Watch | None = None) -> dict[str, float]:
-        """Return the loss (with penalties) and the metrics over every row."""
+    def evaluate(
+        self, feed: Feed, batch_size: int, *, watch: Watch | None = None, ranks: Ranks | None = None
+    ) -> dict[str, float]:
+        """Return the loss (with penalties) and the metrics over every row; ``ranks`` share the rows."""
         with self.turns.lock:
-            self._begin(feed, t.EVALUATE)
-            self._go(feed, batch_size, watch=watch)
+            self._begin(feed, t.EVALUATE, ranks=ranks)
+            part = feed if ranks is None else ranks.part(feed)
+            if part.rows:
+                self._go(part, min(batch_size, part.rows), watch=watch)
+            if ranks is not None:
+                ranks.wire.add(self._sums)
             return self.results()
 
     def evaluate_blocks(self, blocks: Iterable[Feed], *, watch: Watch | None = None) -> dict[str, float]:

@@ -62,19 +62,29 @@ UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
 
 # The job's numbers; the last ones are addresses of extensions, or NOWHERE, whether a loss of the user's has failed, and
 # how a long step looks up: where to, after how much work, how much was done since, and whether it is to be given up.
-# WHOLE: all gradients are made before a parameter changes. PARTIAL: an update may be left half done.
+# WHOLE: all gradients are made before a parameter changes. PARTIAL: an update may be left half done. MEETING_AT: where
+# a step meets other processes that have rows of the same batch, or NOWHERE; BATCH_SIZE and SAMPLES are then of the rows
+# here, ALL_ROWS are a batch's, of which PLACE come before those here; the last one, SHORT_STEP, has numbers of its own.
+# IN_ORDER: rows here and elsewhere are added as one process would, and FIRST_SHARD of its ALL_SHARDS is the first one
+# here. MET_PIECES, if not 0: what meets are the statistics of so many pieces of a batch; negative after the first time
+# in a step.
 (
     MODE, FIRST_STEP, LAST_STEP, BATCH_SIZE, SAMPLES, ORIGIN, SHUFFLED, ITERATION, LOSS_KIND, LOGITS, TARGET_COLUMNS,
     OPTIMIZER, CLIPS, WHOLE, PENALISED, CONSTRAINED, BLOCK, PIECE, CAPACITY, SHARDS, PACK_ROOM, WORD_ROOM, DRAWS,
     THREADS, LOSS_AT, LOSS_CALLBACK, LOSS_FAILED, METRICS_AT, UPDATES_AT, LOOK_AT, LOOK_AFTER, WORKED, STOPPED,
-    PARTIAL, JOB_FIELDS,
-) = range(35)  # fmt: skip
+    PARTIAL, MEETING_AT, ALL_ROWS, PLACE, SHORT_STEP, SHORT_ROWS, SHORT_ALL_ROWS, SHORT_PLACE, IN_ORDER, FIRST_SHARD,
+    ALL_SHARDS, MET_PIECES, JOB_FIELDS,
+) = range(46)  # fmt: skip
 
 # Running sums of an epoch: losses times rows, rows, 1 after a loss that is not finite; then the metrics'.
 LOSS_SUM, ROW_SUM, DIVERGED, METRIC_SUMS = range(4)
 
 # Sums of a piece of rows: the loss, then the metrics'.
 PIECE_LOSS, PIECE_METRICS = range(2)
+
+# What lies behind whole gradients that meet those of other processes: 0, or NaN after a loss that is not finite; how
+# many processes want to end the epoch before this step; then every sum of a piece, as two numbers that add up to it.
+MET_FINITE, MET_END, MET_SUMS = range(3)
 
 
 # Words that threads share, each in a cache line (or two) of its own: what to do and what of it is taken, how many
@@ -125,7 +135,7 @@ class Objective(NamedTuple):
 class Update(NamedTuple):
     """What the compiled loops need to change parameters."""
 
-    gradients: Float32  # flat: a group of items each; all parameters when clipped by norm; or all, for each shard
+    gradients: Float32  # flat: all parameters for each shard, then a group of items each, or all parameters (WHOLE)
     slots: Float32  # flat: slot s of parameter i at s * size + i
     averages: Float32  # flat, the slots' part for averages of the parameters, or empty
     accumulated: Float32  # flat, the slots' part for gradients of earlier batches, or empty
