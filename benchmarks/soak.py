@@ -1,6 +1,6 @@
 """Whether steps stay as quick as they are: ``python -m benchmarks.soak [samples]``; 100,000,000 by default.
 
-Trains one model on so many samples, and prints for each tenth of them the median time of a step and the resident memory.
+Trains one model on so many samples, and prints the median time of a step and the resident memory for each tenth.
 """
 
 import statistics
