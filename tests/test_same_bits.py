@@ -20,7 +20,7 @@ from fastmlp.engine.pace import Pace
 session.threads_for = lambda *work: fastmlp.get_num_threads()
 Pace.threads = lambda self, team: team
 rng = np.random.default_rng(0)
-x = rng.standard_normal((1003, 37), np.float32)
+x = rng.standard_normal((203, 37), np.float32)
 y = (np.abs(x[:, :3]).argmax(1)).astype(np.int64)
 def make():
     model = Sequential([
@@ -34,14 +34,14 @@ def digest(model):
 for threads in map(int, sys.argv[1].split(",")):
     fastmlp.set_num_threads(threads)
     model = make()
-    model.fit(x, y, batch_size=301, epochs=3, verbose=0)
+    model.fit(x, y, batch_size=101, epochs=2, verbose=0)
     print(digest(model))
 if len(sys.argv) > 2:
     model = make()
-    model.fit(x, y, batch_size=301, epochs=1, verbose=0)
+    model.fit(x, y, batch_size=101, epochs=1, verbose=0)
     model.save(sys.argv[2])
     model = fastmlp.load_model(sys.argv[2])
-    model.fit(x, y, batch_size=301, epochs=3, initial_epoch=1, verbose=0)
+    model.fit(x, y, batch_size=101, epochs=2, initial_epoch=1, verbose=0)
     print(digest(model))
 """
 

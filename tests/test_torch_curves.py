@@ -15,7 +15,8 @@ STEPS, ROWS, FEATURES = 500, 16, 6
 NETWORKS = {
     "one layer": [("linear", 0)],
     "tanh": [("tanh", 11)],
-    "relu, deep": [("relu", 16), ("relu", 9), ("relu", 5)],
+    # smooth: beside the kink of a relu rounding decides, which Adam makes as large as any gradient
+    "deep": [("elu", 16), ("elu", 9), ("elu", 5)],
     "gelu and silu": [("gelu", 17), ("silu", 8)],
     "layer norm": [("elu", 13), ("norm", 13), ("sigmoid", 7)],
 }
@@ -72,7 +73,7 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("network", "optimizer", "loss"), CASES, ids=" | ".join)
+@pytest.mark.parametrize(("network", "optimizer", "loss"), CASES, ids=[" ".join(case) for case in CASES])
 def test_five_hundred_steps(network, optimizer, loss):
     x, y = data(loss)
     hidden = [
