@@ -167,8 +167,8 @@ def page(found: list[Worst]) -> str:
         "1e-45 to 1e30 of both signs, neighbours of the places where functions bend, and logits up to some 200. An",
         "*ulp* is the distance between two float32 numbers at the exact result. Where a result is a small difference",
         "of two numbers, such as the slope `1 - a * a` of tanh, few or none of its digits are left. What counts there",
-        "is the error beside numbers of size 1, in the second column. NaN and infinities were where they belong in all of",
-        "them. Gradients of losses are compared beside the largest one of a row.",
+        "is the error beside numbers of size 1, in the second column. NaN and infinities were where they belong in all",
+        "of them. Gradients of losses are compared beside the largest one of a row.",
         "",
         f"Written by `python -m benchmarks.accuracy --page docs/accuracy.md` on {datetime.date.today()}: "
         f"fastmlp {__version__}, Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()} with "
