@@ -149,6 +149,8 @@ def test_an_install_that_is_read_only(copied):
 
 def test_a_present_folder_that_has_been_deleted(tmp_path):
     """Numba asks where it is while it compiles, and when it is imported, which is its own affair."""
-    deleted = "import fastmlp.kernels.random, os, tempfile\nfolder = tempfile.mkdtemp()\nos.chdir(folder)\nos.rmdir(folder)\n"
+    deleted = (
+        "import fastmlp.kernels.random, os, tempfile\nfolder = tempfile.mkdtemp()\nos.chdir(folder)\nos.rmdir(folder)\n"
+    )
     assert small(tmp_path / "kernels", deleted) == "True 0"
     assert small(tmp_path / "kernels", deleted) == "True 1"
