@@ -145,3 +145,12 @@ def test_an_install_that_is_read_only(copied):
     finally:
         for path in [copied / "fastmlp", *copied.glob("fastmlp/**/*")]:
             path.chmod(0o755)
+
+
+def test_a_present_folder_that_has_been_deleted(tmp_path):
+    """Numba asks where it is while it compiles, and when it is imported, which is its own affair."""
+    deleted = (
+        "import fastmlp.kernels.random, os, tempfile\nfolder = tempfile.mkdtemp()\nos.chdir(folder)\nos.rmdir(folder)\n"
+    )
+    assert small(tmp_path / "kernels", deleted) == "True 0"
+    assert small(tmp_path / "kernels", deleted) == "True 1"

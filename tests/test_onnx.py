@@ -41,9 +41,15 @@ def by_runtime(proto, x):
     )[0]
 
 
+def is_old(version):
+    """Whether ONNX is older than 1.18."""
+    return tuple(map(int, version.split(".")[:2])) < (1, 18)
+
+
 @pytest.mark.parametrize("run", [by_reference, by_runtime])
 def test_files_predict_as_their_models(run, tmp_path):
     """Over every layer and every activation."""
+    onnx = pytest.importorskip("onnx")
     shown = set()
     wrong = []
     for name, model, x in every_model():
@@ -51,7 +57,9 @@ def test_files_predict_as_their_models(run, tmp_path):
         shown.update(name.split("activation_")[1:])
         got, outputs = run(proto, x), model.predict(x)
         assert (got.dtype, got.shape) == (np.float32, outputs.shape), name
-        if not np.allclose(got, outputs, rtol=1e-5, atol=1e-5):
+        # the reference of ONNX before 1.18 has log(1 + exp(x)) for a softplus, which overflows; files say Softplus
+        overflows = run is by_reference and name == "far_softplus" and is_old(onnx.__version__)
+        if not overflows and not np.allclose(got, outputs, rtol=1e-5, atol=1e-5):
             wrong.append(name)
     assert wrong == []
     assert shown >= set(activations.TABLE)

@@ -21,7 +21,7 @@ from .feed import NO_ORDER, Feed, read_only
 from .interruption import begin_looking, given_up, new_job
 from .plan import Plan
 from .rows import activate, compact, forward
-from .session import FLOPS_A_SECOND, MOST_BLOCKS, NOTHING, SECONDS_A_CALL, WORK_A_LOOK, threads_for
+from .session import FLOPS_A_SECOND, MOST_BLOCKS, NOTHING, SECONDS_A_CALL, SHORTEST, WORK_A_LOOK, threads_for
 from .tables import (
     ARRIVED,
     BLOCK,
@@ -183,7 +183,7 @@ class Predictor:
                 predict_rows(*work, False)
                 if looking is not None:
                     looking.raise_error()
-                seconds_a_block = (time.perf_counter() - begun) / -(-(last - first) // block)
+                seconds_a_block = max(SHORTEST, time.perf_counter() - begun) / -(-(last - first) // block)
                 first = last
                 if watch is not None:
                     watch(last)

@@ -40,6 +40,8 @@ from .workspace import Cut, Room, cut_batch, make_workspace
 
 # Ctrl-C, the progress bar and other threads get their turn this often
 SECONDS_A_CALL = 0.05
+# a clock may be coarse, or stand still
+SHORTEST = 1e-7
 # what a slow core manages; only the first call of a run is sized by it
 FLOPS_A_SECOND = 5e9
 # multiply-adds after which a call that is not yet timed looks up
@@ -490,7 +492,7 @@ class Session:
                     )
                 if self._sums[t.DIVERGED] or stop == step:
                     return
-                seconds_a_step = (time.perf_counter() - begun) / (stop - step)
+                seconds_a_step = max(SHORTEST, time.perf_counter() - begun) / (stop - step)
                 pace.record(threads, seconds_a_step)
                 step = stop
                 done = last if share is None else min(step * share.full.batch, share.samples)

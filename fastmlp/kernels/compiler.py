@@ -9,7 +9,9 @@ and alone becomes machine code.
 import gc
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from llvmlite.binding import Linkage
@@ -37,6 +39,30 @@ from numba.core.untyped_passes import (
 
 from . import compilations
 from .unraised import nothing_dropped
+
+
+@contextmanager
+def _some_folder() -> Iterator[None]:
+    """Be in a folder that exists: Numba asks for the present one, which may have been deleted."""
+    try:
+        Path.cwd()
+    except OSError:
+        pass
+    else:
+        yield
+        return
+    try:
+        # what is deleted can be gone back to, but has no name
+        deleted = os.open(".", os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    os.chdir(Path(__file__).parent)
+    try:
+        yield
+    finally:
+        os.fchdir(deleted)
+        os.close(deleted)
 
 
 def _release_compiler() -> None:
@@ -196,7 +222,7 @@ class EntryDispatcher(CPUDispatcher):  # type: ignore[misc]
         collecting = gc.isenabled()
         gc.disable()
         try:
-            with nothing_dropped():
+            with _some_folder(), nothing_dropped():
                 return super().compile(sig)
         finally:
             if collecting:
