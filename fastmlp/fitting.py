@@ -12,6 +12,7 @@ from .blocks import Blocks
 from .callbacks import BackupAndRestore, Callback, History, TerminateOnNaN
 from .engine.feed import Feed
 from .engine.session import Order, Session
+from .engine.stream import Stream
 from .errors import TrainingDivergedError, check_count
 from .hooks import Logs, overrides
 from .losses import Custom, Loss
@@ -90,8 +91,8 @@ class TrainingData(NamedTuple):
 
     Attributes
     ----------
-    data : Feed or Blocks
-        Rows, or blocks of which the first epoch has begun.
+    data : Feed, Blocks or Stream
+        Rows, blocks of which the first epoch has begun, or rows that are read meanwhile.
     validation : Feed or None
         The share of the rows that is kept out.
     batch_size : int or None
@@ -100,7 +101,7 @@ class TrainingData(NamedTuple):
         Of an epoch; None where nobody knows.
     """
 
-    data: Feed | Blocks
+    data: Feed | Blocks | Stream
     validation: Feed | None
     batch_size: int | None
     steps: int | None
@@ -108,7 +109,14 @@ class TrainingData(NamedTuple):
     @property
     def samples(self) -> int | None:
         """All rows, where their number is known."""
-        return self.data.rows if isinstance(self.data, Feed) else None
+        return None if isinstance(self.data, Blocks) else self.data.rows
+
+    @property
+    def order(self) -> str | None:
+        """What the order of rows follows from beside the seed, where they are read in blocks."""
+        if not isinstance(self.data, Stream):
+            return None
+        return f"{len(self.data.layout.bounds) - 1} blocks, {self.data.layout.window} rows at a time"
 
     @property
     def batch(self) -> int:
@@ -128,8 +136,8 @@ class Run:
         self,
         model: Any,
         session: Session,
-        data: Feed | Blocks,
-        validation: Feed | Blocks | None,
+        data: Feed | Blocks | Stream,
+        validation: Feed | Blocks | Stream | None,
         callbacks: Callbacks,
         progress: display.Progress,
         *,
@@ -227,7 +235,7 @@ class Run:
         self.progress.epoch_end(epoch, logs)
         return logs
 
-    def _validate(self, data: Feed | Blocks) -> Logs:
+    def _validate(self, data: Feed | Blocks | Stream) -> Logs:
         """The loss and the metrics of the validation data, or nothing where no blocks are left."""
         if isinstance(data, Blocks):
             if not self.validated:

@@ -1,6 +1,7 @@
 """Evaluation and prediction of rows or blocks, with the hooks of single batches."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from .callbacks import Callback
 from .engine.feed import Feed
 from .engine.predictor import Predictor
 from .engine.session import Session
+from .engine.stream import Stream
 from .hooks import Logs, overrides
 from .rows import Rows
 
@@ -45,7 +47,11 @@ class Hooks:
 
 
 def evaluate(
-    session: Session, data: Feed | Blocks, batch: int, members: Iterable[Callback], watch: Callable[[int, Logs], None]
+    session: Session,
+    data: Feed | Blocks | Stream,
+    batch: int,
+    members: Iterable[Callback],
+    watch: Callable[[int, Logs], None],
 ) -> Logs:
     """Return the loss and the metrics of rows, or of an epoch of blocks that has begun.
 
@@ -60,6 +66,10 @@ def evaluate(
     if isinstance(data, Feed) and not hooks:
         return session.evaluate(data, min(batch, data.rows), watch=lambda rows: watch(rows, session.results()))
 
+    if isinstance(data, Stream) and not hooks:
+        with data.closing():
+            return session.evaluate_parts(data.parts(), data.batch, lambda rows: watch(rows, session.results()))
+
     def feeds() -> Iterator[Feed]:
         for feed in data.feeds() if isinstance(data, Blocks) else _parts(data, batch):
             with session.turns.open():
@@ -71,12 +81,14 @@ def evaluate(
             hooks.end(session.results)
         watch(rows, session.results())
 
-    return session.evaluate_blocks(feeds(), watch=after)
+    with data.closing() if isinstance(data, Stream) else nullcontext():
+        return session.evaluate_blocks(feeds(), watch=after)
 
 
-def _parts(feed: Feed, batch: int) -> Iterator[Feed]:
-    for first in range(0, feed.rows, batch):
-        yield feed.part(first, first + batch)
+def _parts(data: Feed | Stream, batch: int) -> Iterator[Feed]:
+    for feed in [data] if isinstance(data, Feed) else (feed for _, feed in data.parts()):
+        for first in range(0, feed.rows, batch):
+            yield feed.part(first, first + batch)
 
 
 def predict(
