@@ -170,12 +170,14 @@ def _of_file(file: Any, number: int) -> _Group:
 
 
 def _of_dataset(part: Any, schema: Any) -> _Group:
+    # a fragment that is one row group counts the rows of its whole file
     groups = getattr(part, "row_groups", None)
+    rows = sum(group.num_rows for group in groups) if groups else part.count_rows()
 
     def read(columns: list[str]) -> Any:
         return part.to_table(schema=schema, columns=columns, use_threads=False)
 
-    return _Group(part.count_rows(), sum(group.total_byte_size for group in groups or ()), read)
+    return _Group(rows, sum(group.total_byte_size for group in groups or ()), read)
 
 
 def _width(field: Any) -> int:
