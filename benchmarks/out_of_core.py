@@ -1,7 +1,8 @@
 """Training from files beside training from memory: ``python -m benchmarks.out_of_core``.
 
-Each measurement is a process of its own that trains one epoch of a network of 20-64-64-1, after a short one that compiles
-and warms up, and reports its rows a second and its peak of resident memory (Linux). The files are in the page cache. With
+Each measurement is a process of its own that trains one epoch of a network of 20-64-64-1, after a short one that
+compiles and warms up, and reports its rows a second and its peak of resident memory (Linux). Files are in the page
+cache. With
 ``--limit`` the memory that a process may map as its own (RLIMIT_DATA) is the stated bound and so many MiB.
 """
 
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from .report import conditions, insert
 
 FEATURES, BATCH, WARM_UP = 20, 512, 100_000
 KINDS = ("memmap", "zarr", "parquet")
+LIBRARY = {"zarr": "zarr", "parquet": "pyarrow"}
 
 
 def write(folder: Path, size: float, kinds: Sequence[str]) -> int:
@@ -176,11 +179,12 @@ def main(given: Sequence[str] | None = None) -> int:
     measured = table(options.size, options.repeats, options.kinds, options.limit)
     where = conditions()
     limited = "" if options.limit is None else f" under a limit of the bound and {options.limit:g} MiB"
-    versions = ", ".join(f"{name} {version}" for name, version in where.get("versions", {}).items())
+    libraries = ["numpy", "numba", *(LIBRARY[kind] for kind in options.kinds if kind in LIBRARY)]
+    versions = ", ".join(f"{name} {version(name)}" for name in libraries)
     text = (
         f"A network of 20-64-64-1, {options.size:g} GB of float32 features, one epoch{limited}, batches of {BATCH}, "
-        f"Adam:\n\n{measured}\n\nThe highest rate and the highest peak of {options.repeats} runs, the sides in turn; files in "
-        f"the page cache. {where['processor']}; {versions + '; ' if versions else ''}{where['date']}."
+        f"Adam:\n\n{measured}\n\nThe highest rate and the highest peak of {options.repeats} runs, in turn; "
+        f"files in the page cache. {where['processor']}; {versions}; {where['date']}."
     )
     print(text)
     if options.page:
