@@ -12,6 +12,7 @@ from .blocks import Blocks
 from .engine import tables as t
 from .engine.feed import Feed
 from .engine.session import Session
+from .engine.stream import Stream
 from .inputs import floats
 from .kernels.jit import SIMD_WIDTH
 from .losses import Custom
@@ -42,7 +43,7 @@ def agree(
     model: "Sequential",
     session: Session,
     given: "TrainingData",
-    validation: Feed | Blocks | None,
+    validation: Feed | Blocks | Stream | None,
     called: "Callbacks",
     how: Mapping[str, Any],
 ) -> None:
@@ -58,6 +59,8 @@ def agree(
     hooks = bool(judging.Hooks(called.members, *judging.TEST_HOOKS))
     if isinstance(validation, Blocks):
         refuse_together(group, "blocks of validation data")
+    elif isinstance(validation, Stream):
+        refuse_together(group, "a Source of validation data")
     elif group.sharded and validation is not None and hooks:
         refuse_together(group, "hooks of single batches of a validation, whose rows are at several ranks")
     if group.sharded and session.plan.network.barriers.size:
@@ -76,7 +79,7 @@ def agree(
         own["callbacks, whose states are the first rank's,"] = [type(member).__name__ for member in called.members]
     group.check()
     group.agree(
-        facts(model, session, given.data, None if isinstance(validation, Blocks) else validation, own, group.sharded)
+        facts(model, session, given.data, validation if isinstance(validation, Feed) else None, own, group.sharded)
     )
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "ModelFileError",
     "NotBuiltError",
     "NotCompiledError",
+    "SourceError",
     "TrainingDivergedError",
 ]
 
@@ -37,6 +38,10 @@ class ModelFileError(FastMLPError, ValueError):
 
 class TableError(FastMLPError, ValueError):
     """A table that cannot be read, learnt from or predicted; the message names column, row and value."""
+
+
+class SourceError(FastMLPError, RuntimeError):
+    """Rows of a :class:`fastmlp.data.Source` could not be read; the message says which, and the cause is chained."""
 
 
 class ModelBusyError(FastMLPError, RuntimeError):

@@ -16,6 +16,7 @@ from .callbacks import BackupAndRestore, Callback, History, TerminateOnNaN
 from .distributed import Group, at_all_ranks
 from .engine.feed import Feed
 from .engine.session import Order, Session
+from .engine.stream import Stream
 from .errors import TrainingDivergedError, check_count
 from .hooks import Logs, overrides
 from .losses import Custom, Loss
@@ -122,8 +123,8 @@ class TrainingData(NamedTuple):
 
     Attributes
     ----------
-    data : Feed or Blocks
-        Rows, or blocks of which the first epoch has begun.
+    data : Feed, Blocks or Stream
+        Rows, blocks of which the first epoch has begun, or rows that are read meanwhile.
     validation : Feed or None
         The share of the rows that is kept out.
     batch_size : int or None
@@ -134,7 +135,7 @@ class TrainingData(NamedTuple):
         How many processes have as many rows of their own.
     """
 
-    data: Feed | Blocks
+    data: Feed | Blocks | Stream
     validation: Feed | None
     batch_size: int | None
     steps: int | None
@@ -143,7 +144,14 @@ class TrainingData(NamedTuple):
     @property
     def samples(self) -> int | None:
         """All rows, where their number is known."""
-        return self.data.rows * self.owners if isinstance(self.data, Feed) else None
+        return None if isinstance(self.data, Blocks) else self.data.rows * self.owners
+
+    @property
+    def order(self) -> str | None:
+        """What the order of rows follows from beside the seed, where they are read in blocks."""
+        if not isinstance(self.data, Stream):
+            return None
+        return f"{len(self.data.layout.bounds) - 1} blocks, {self.data.layout.window} rows at a time"
 
     @property
     def batch(self) -> int:
@@ -163,8 +171,8 @@ class Run:
         self,
         model: Any,
         session: Session,
-        data: Feed | Blocks,
-        validation: Feed | Blocks | None,
+        data: Feed | Blocks | Stream,
+        validation: Feed | Blocks | Stream | None,
         callbacks: Callbacks,
         progress: display.Progress,
         *,
@@ -293,7 +301,7 @@ class Run:
         if self.group is not None:
             self.model.stop_training = self.group.any(bool(self.model.stop_training))
 
-    def _validate(self, data: Feed | Blocks) -> Logs:
+    def _validate(self, data: Feed | Blocks | Stream) -> Logs:
         """The loss and the metrics of the validation data, or nothing where no blocks are left."""
         if isinstance(data, Blocks):
             if not self.validated:

@@ -59,8 +59,13 @@ def floats(array: Rows) -> NDArray[np.float32]:
     return array if array.flags.aligned else array.copy()
 
 
-def check_finite(name: str, array: NDArray[Any], advice: str = "remove or impute such rows") -> None:
-    """Raise ValueError if an element is NaN, infinite or too large for float32, saying where and what would do."""
+def check_finite(
+    name: str, array: NDArray[Any], advice: str = "remove or impute such rows", first_row: int = 0
+) -> None:
+    """Raise ValueError if an element is NaN, infinite or too large for float32, saying where and what would do.
+
+    The index in the message counts from ``first_row``.
+    """
     if array.dtype.kind != "f" or array.size == 0 or surely_finite(array):
         return
     array = np.atleast_1d(array)
@@ -72,7 +77,7 @@ def check_finite(name: str, array: NDArray[Any], advice: str = "remove or impute
         if not finite.all():
             where = np.argwhere(~finite)[0]
             found = block[tuple(where)]
-            where[0] += start
+            where[0] += start + first_row
             index = tuple(int(i) for i in where)
             if np.isfinite(found):
                 advice = "scale the numbers down, for float32 ends at 3.4e+38"

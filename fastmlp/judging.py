@@ -1,6 +1,7 @@
 """Evaluation and prediction of rows or blocks, with the hooks of single batches."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from .engine.feed import Feed
 from .engine.predictor import Predictor
 from .engine.ranks import Ranks
 from .engine.session import Session
+from .engine.stream import Stream
 from .hooks import Logs, overrides
 from .rows import Rows
 
@@ -47,7 +49,7 @@ class Hooks:
 
 def evaluate(
     session: Session,
-    data: Feed | Blocks,
+    data: Feed | Blocks | Stream,
     batch: int,
     members: Iterable[Callback],
     watch: Callable[[int, Logs], None],
@@ -70,6 +72,10 @@ def evaluate(
             data, min(batch, data.rows), watch=lambda rows: watch(rows, session.results()), ranks=ranks
         )
 
+    if isinstance(data, Stream) and not hooks:
+        with data.closing():
+            return session.evaluate_parts(data.parts(), data.batch, lambda rows: watch(rows, session.results()))
+
     def feeds() -> Iterator[Feed]:
         for feed in data.feeds() if isinstance(data, Blocks) else _parts(data, batch):
             with session.turns.open():
@@ -81,12 +87,14 @@ def evaluate(
             hooks.end(session.results)
         watch(rows, session.results())
 
-    return session.evaluate_blocks(feeds(), watch=after)
+    with data.closing() if isinstance(data, Stream) else nullcontext():
+        return session.evaluate_blocks(feeds(), watch=after)
 
 
-def _parts(feed: Feed, batch: int) -> Iterator[Feed]:
-    for first in range(0, feed.rows, batch):
-        yield feed.part(first, first + batch)
+def _parts(data: Feed | Stream, batch: int) -> Iterator[Feed]:
+    for feed in [data] if isinstance(data, Feed) else (feed for _, feed in data.parts()):
+        for first in range(0, feed.rows, batch):
+            yield feed.part(first, first + batch)
 
 
 def predict(

@@ -10,9 +10,11 @@ from . import display, judging, losses, optimizers
 from . import metrics as metrics_table
 from .agreement import agree, refuse_together
 from .blocks import Blocks, are_blocks, missing_targets, refuse, unpacked
+from .data.source import Source
 from .distributed import MPI, Group, fit_together
 from .engine.feed import Feed
 from .engine.session import Order, Session
+from .engine.stream import Stream
 from .errors import NotCompiledError, TrainingDivergedError, check_count, check_flag
 from .fitting import (
     DEFAULT_BATCH,
@@ -39,6 +41,7 @@ from .layers.base import nested
 from .rows import Rows, SparseRows
 from .saving.model import Saving
 from .stack import Stack
+from .streaming import StreamRun, make_stream, predict_stream, set_centre, sourced
 
 Float32 = NDArray[np.float32]
 
@@ -185,13 +188,18 @@ class Sequential(Stack, Inspection, Saving):
 
         Parameters
         ----------
-        x : array_like (n, features), or blocks
-            Real numbers; C-contiguous float32 is used as it is, everything else is converted when it is used. Blocks
+        x : array_like (n, features), Source, or blocks
+            Real numbers; C-contiguous float32 is used as it is, everything else is converted when it is used. Data
+            that may be larger than memory are a :class:`fastmlp.data.Source`; an ``np.memmap``, an array of Zarr's or
+            h5py's, and other objects with ``__getitem__`` and ``shape``, are one from the size on that a Source has in
+            memory at a time (a memory map only where nothing is asked for that needs arrays, such as
+            ``validation_split``). Blocks
             are a generator or any other iterable of ``(x, y)`` or ``(x, y, sample_weight)``, or an object with
             ``__len__`` and ``__getitem__`` such as ``keras.utils.PyDataset``. Each block is a batch, of any number of
             rows, in the order in which they come.
         y : array_like (n, units) or (n,)
-            Targets as the loss takes them; not with blocks, which have their own.
+            Targets as the loss takes them; not with blocks or a Source, which have their own. With a dataset of
+            pyarrow's, the name of a column, or a list of such.
         batch_size : int or "auto", optional
             Rows a step, 32 by default. "auto" follows from the number of rows: the largest power of two that is not
             above its square root, but at least 32 and at most 1024; so 32 below 4096 rows, 64 below 16,384, 128
@@ -283,7 +291,21 @@ class Sequential(Stack, Inspection, Saving):
             steps_per_epoch = check_count("steps_per_epoch", steps_per_epoch)
         if validation_steps is not None:
             validation_steps = check_count("validation_steps", validation_steps)
-        if are_blocks(x):
+        source, x, y, sample_weight = sourced(
+            "fit", x, y, sample_weight, validation_split=validation_split or None, rows=rows,
+            validation_rows=validation_rows, shuffle=shuffle if callable(shuffle) else None,
+            optimizer=optimizer if isinstance(optimizer, optimizers.LBFGS) else None,
+        )  # fmt: skip
+        if source is not None:
+            refuse_together(group, "a Source")
+            asked = chosen_batch(batch_size, source.rows)
+            batch = min(asked, source.rows)
+            steps = _limited("steps_per_epoch", steps_per_epoch, source.rows, batch)
+            stream = make_stream(
+                self, source, loss, "train on", batch, class_weight=class_weight, shuffled=bool(shuffle), steps=steps
+            )
+            given = TrainingData(stream, None, asked, steps)
+        elif are_blocks(x):
             refuse_together(group, "blocks of data")
             refuse(
                 "fit", y=y, sample_weight=sample_weight, batch_size=batch_size, validation_split=validation_split,
@@ -305,10 +327,10 @@ class Sequential(Stack, Inspection, Saving):
             given = self._rows_to_fit(
                 x, y, sample_weight, class_weight, batch_size, split, steps_per_epoch, rows, validation_rows, group
             )
-        validation: Feed | Blocks | None = given.validation
+        validation: Feed | Blocks | Stream | None = given.validation
         validated = validation_batch_size or given.batch_size or DEFAULT_BATCH
         if validation_data is not None:
-            validation = self._validation(validation_data, loss, validation_steps, validation_batch_size)
+            validation = self._validation(validation_data, loss, validation_steps, validation_batch_size, validated)
         if isinstance(validation, Feed) and validation_steps is not None:
             taken = _limited("validation_steps", validation_steps, validation.rows, validated)
             validation = validation.part(0, taken * validated)
@@ -320,7 +342,7 @@ class Sequential(Stack, Inspection, Saving):
     def _run(
         self,
         given: TrainingData,
-        validation: Feed | Blocks | None,
+        validation: Feed | Blocks | Stream | None,
         called: Callbacks,
         progress: display.Progress,
         *,
@@ -346,6 +368,7 @@ class Sequential(Stack, Inspection, Saving):
         kind = (
             FullBatchRun if isinstance(optimizer, optimizers.LBFGS)
             else Run if isinstance(given.data, Feed)
+            else StreamRun if isinstance(given.data, Stream)
             else BlockRun
         )  # fmt: skip
         with session.turns.fitting():
@@ -358,7 +381,7 @@ class Sequential(Stack, Inspection, Saving):
                 self,
                 {
                     "epochs": last, "batch_size": given.batch_size, "samples": given.samples, "steps": given.steps,
-                    "verbose": verbose,
+                    "verbose": verbose, "order": given.order,
                 },
             )  # fmt: skip
             self.history = called.history
@@ -515,17 +538,33 @@ class Sequential(Stack, Inspection, Saving):
             blocks.must_begin()
         return blocks
 
-    def _validation(self, data: Any, loss: losses.Loss, steps: int | None, batch_size: int | None) -> Feed | Blocks:
-        if are_blocks(data):
+    def _validation(
+        self, data: Any, loss: losses.Loss, steps: int | None, batch_size: int | None, batch: int
+    ) -> Feed | Blocks | Stream:
+        if isinstance(data, Source):
+            data = (data,)
+        elif are_blocks(data):
             refuse("fit", validation_batch_size=batch_size)
             return self._blocks("validation_data", data, steps, loss, "validate on")
-        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        elif not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             got = f"{len(data)} elements" if isinstance(data, (tuple, list)) else type(data).__name__
-            raise ValueError(f"validation_data must be (x, y), (x, y, sample_weight), or blocks of these, got {got}")
+            raise ValueError(
+                f"validation_data must be (x, y), (x, y, sample_weight), a Source, or blocks of these, got {got}"
+            )
         try:
-            return Feed(*self._checked(data[0], data[1], data[2] if len(data) == 3 else None, loss, "validate on"))
+            source, x, y, weights = sourced("validation", *data)
+            if source is None:
+                return Feed(*self._checked(x, y, weights, loss, "validate on"))
+            return self._stream(source, loss, "validate on", batch, "validation_steps", steps)
         except (ValueError, TypeError) as error:
             raise type(error)(f"validation_data: {error}") from None
+
+    def _stream(
+        self, source: Source, loss: losses.Loss | None, purpose: str, batch: int, argument: str, steps: int | None
+    ) -> Stream:
+        """A source to go through in its own order, by so many ``steps``, which are an ``argument``."""
+        batch = min(batch, source.rows)
+        return make_stream(self, source, loss, purpose, batch, steps=_limited(argument, steps, source.rows, batch))
 
     def evaluate(
         self,
@@ -566,8 +605,11 @@ class Sequential(Stack, Inspection, Saving):
         batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
         progress = display.progress(verbose)
         steps = None if steps is None else check_count("steps", steps)
-        data: Feed | Blocks
-        if are_blocks(x):
+        data: Feed | Blocks | Stream
+        source, x, y, sample_weight = sourced("evaluate", x, y, sample_weight)
+        if source is not None:
+            data = self._stream(source, loss, "evaluate", batch, "steps", steps)
+        elif are_blocks(x):
             refuse("evaluate", y=y, sample_weight=sample_weight, batch_size=batch_size)
             data = self._blocks("x", x, steps, loss, "evaluate")
         else:
@@ -578,13 +620,15 @@ class Sequential(Stack, Inspection, Saving):
                 data = data.part(0, _limited("steps", steps, data.rows, batch) * batch)
         session = self._ready()
         called = Callbacks(callbacks)
-        samples = data.rows if isinstance(data, Feed) else None
+        samples = None if isinstance(data, Blocks) else data.rows
         called.start(self, {"samples": samples, "verbose": verbose})
         progress.begin(1, samples, batch)
         progress.epoch_begin(0)
         try:
             with session.turns.alone():
                 self._set_objective(session, loss)
+                if isinstance(data, Stream):
+                    set_centre(data, session)
                 called.call("on_test_begin", None)
                 logs = judging.evaluate(session, data, batch, called.members, progress.update)
                 called.call("on_test_end", dict(logs))
@@ -629,8 +673,11 @@ class Sequential(Stack, Inspection, Saving):
         steps = None if steps is None else check_count("steps", steps)
         progress = display.progress(verbose)
         called = Callbacks(callbacks)
-        data: Rows | Blocks
-        if are_blocks(x):
+        data: Rows | Blocks | Stream
+        source, x, _, _ = sourced("predict", x)
+        if source is not None:
+            data = self._stream(source, None, "predict", batch, "steps", steps)
+        elif are_blocks(x):
             refuse("predict", batch_size=batch_size)
             data = Blocks("x", x, steps, self._outputs_of, resume=False)
             data.must_begin()
@@ -638,17 +685,19 @@ class Sequential(Stack, Inspection, Saving):
             data = self._features(x)
             if steps is not None:
                 data = data[: _limited("steps", steps, len(data), batch) * batch]
-        samples = None if isinstance(data, Blocks) else len(data)
+        samples = None if isinstance(data, Blocks) else data.rows if isinstance(data, Stream) else len(data)
         called.start(self, {"samples": samples, "verbose": verbose})
         progress.begin(1, samples, batch)
         progress.epoch_begin(0)
         try:
             called.call("on_predict_begin", None)
             assert self._predictor is not None
-            outputs = judging.predict(
-                self._predictor, data, batch, judging.Hooks(called.members, *judging.PREDICT_HOOKS),
-                lambda rows: progress.update(rows, {}),
-            )  # fmt: skip
+            hooks = judging.Hooks(called.members, *judging.PREDICT_HOOKS)
+            update = lambda rows: progress.update(rows, {})  # noqa: E731
+            if isinstance(data, Stream):
+                outputs = predict_stream(self._predictor, data, self._ready().plan.units, hooks, update)
+            else:
+                outputs = judging.predict(self._predictor, data, batch, hooks, update)
             called.call("on_predict_end", None)
             progress.epoch_end(0, {})
         finally:

@@ -26,7 +26,7 @@ BLOCK = re.compile(
     r"^(<!-- not run: [^\n]+ -->\n)?```(\w+)\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE
 )
 # libraries of which pages tell and that not every machine of the tests has
-OPTIONAL = ("jax", "keras", "mpi4py", "onnx", "pandas", "polars", "scipy", "sklearn", "torch")
+OPTIONAL = ("jax", "keras", "mpi4py", "onnx", "pandas", "polars", "pyarrow", "scipy", "sklearn", "torch")
 # commands of fastmlp's that take long, or measure, and have tests of their own
 LONG = ("bench", "demo", "warmup")
 

@@ -74,6 +74,10 @@ class Feed:
             self._centres[weighted] = centre(targets, weights)
         return self._centres[weighted]
 
+    def set_centre(self, centre: NDArray[np.float64]) -> None:
+        """Say what is near the mean of each column of the targets, where rows are a part of a run's."""
+        self._centres = {False: centre, True: centre}
+
     def part(self, first: int, last: int) -> "Feed":
         """Return a feed of the rows from ``first`` to ``last``."""
         if self.chosen is not None:

@@ -1,8 +1,8 @@
 """A plan with its training memory: runs epochs in calls short enough that Python stays responsive."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -342,9 +342,14 @@ class Session:
         job[t.WORD_ROOM], job[t.CONSTRAINED] = self.plan.word_room, self.plan.constrained
         return room.space
 
+    @property
+    def centred(self) -> bool:
+        """Whether a metric wants to know what a run's targets are near to."""
+        return any(metric.centred for _, metric, _ in self._metrics)
+
     def _centre(self, feed: Feed, ranks: Ranks | None) -> None:
         """Tell metrics that want to know where the middle of a run's targets is."""
-        if not any(metric.centred for _, metric, _ in self._metrics):
+        if not self.centred:
             return
         # a copy: a run around this one has its own
         parameters = self._objective.metric_parameters.copy()
@@ -616,6 +621,57 @@ class Session:
             )  # fmt: skip
             return self._trained()
 
+    def train_parts(
+        self,
+        parts: Generator[tuple[int, Feed], None, None],
+        batch_size: int,
+        *,
+        watch: Watch,
+        steps_a_call: int | None = None,
+        sums: t.Float64 | None = None,
+    ) -> bool:
+        """Train on an epoch that comes in parts; return False if a loss or a weight is not finite.
+
+        Parameters
+        ----------
+        parts : generator of (int, Feed)
+            An epoch's row, and the feed that begins there. All but the last are of whole batches.
+        sums : float64 array, optional
+            What :meth:`sums` returned where an epoch goes on.
+        """
+        with self.turns.lock:
+            self._parts(parts, t.TRAIN, batch_size, watch, steps_a_call, sums)
+            return self._trained()
+
+    def _parts(
+        self,
+        parts: Generator[tuple[int, Feed], None, None],
+        mode: int,
+        batch_size: int,
+        watch: Watch,
+        steps_a_call: int | None = None,
+        sums: t.Float64 | None = None,
+    ) -> None:
+        """A run over feeds of whole batches."""
+        ended = begun = False
+        with closing(parts):
+            for first, feed in parts:
+                if not begun:
+                    self._begin(feed, mode, sums)
+                    begun = True
+
+                def watched(rows: int, first: int = first) -> bool:
+                    nonlocal ended
+                    ended = bool(watch(first + rows))
+                    return ended
+
+                self._go(feed, batch_size, watch=watched, steps_a_call=steps_a_call)
+                if ended or self._sums[t.DIVERGED]:
+                    return
+        if not begun and sums is not None:
+            # an epoch of which all rows are done
+            self._sums, self._job[t.MODE] = sums.copy(), mode
+
     def train_batch(self, feed: Feed) -> bool:
         """Make one step with all rows; return False if the loss or a weight is not finite."""
         with self.turns.lock:
@@ -705,6 +761,14 @@ class Session:
                 self._go(part, min(batch_size, part.rows), watch=watch)
             if ranks is not None:
                 ranks.wire.add(self._sums)
+            return self.results()
+
+    def evaluate_parts(
+        self, parts: Generator[tuple[int, Feed], None, None], batch_size: int, watch: Watch
+    ) -> dict[str, float]:
+        """Return the loss (with penalties) and the metrics over parts of a run; see :meth:`train_parts`."""
+        with self.turns.lock:
+            self._parts(parts, t.EVALUATE, batch_size, watch)
             return self.results()
 
     def evaluate_blocks(self, blocks: Iterable[Feed], *, watch: Watch | None = None) -> dict[str, float]:

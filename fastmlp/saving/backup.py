@@ -37,6 +37,8 @@ class Place(NamedTuple):
 NOWHERE = Place(0)
 # how a training is set up, as plain data by what messages call it
 Setup = dict[str, Any]
+# of the setup: how rows are read, None with arrays, which backups of earlier versions do not say
+ORDER = "reading of rows"
 # how the names of the weights end that an epoch began with
 START = ".start"
 
@@ -49,6 +51,7 @@ def setup(model: "Sequential", params: Mapping[str, Any], first: int) -> Setup:
         "batch size": params["batch_size"],
         "number of rows": params["samples"],
         "number of steps": params["steps"],
+        ORDER: params["order"],
     }
 
 
@@ -165,11 +168,12 @@ def _check_setup(own: Setup, start: Setup, then: Setup) -> None:
     for name, value in own.items():
         if name == "first epoch":
             continue
-        one, other = value, start[name]
+        one: Any = value
+        other: Any = start.get(name) if name == ORDER else start[name]
         if name == "optimizer":
             one, other = (_unchanged(each, start[name], then[name]) for each in (one, other))
         if one != other:
-            raise ValueError(f"it is of another training, whose {name} was {start[name]}, and now is {value}")
+            raise ValueError(f"it is of another training, whose {name} was {start.get(name)}, and now is {value}")
 
 
 def _unchanged(optimizer: Setup, start: Setup, then: Setup) -> Setup:
