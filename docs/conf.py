@@ -56,17 +56,11 @@ ELSEWHERE = {
     r"\.\./README\.md": "index.md",
 }
 
-# Pages that have a place in the table of contents before they are written.
-PLANNED = ("command-line", "data", "distributed", "many")
-
 
 def prepare(app: Any, docname: str, source: list[str]) -> None:
-    """Lead links to files outside of this folder to the site's own pages, and leave out pages that are not there."""
+    """Lead links to files outside of this folder to the site's own pages."""
     for outside, page in ELSEWHERE.items():
         source[0] = re.sub(rf"\]\({outside}", f"]({page}", source[0])
-    if docname == "index":
-        for page in set(PLANNED) - app.env.found_docs:
-            source[0] = re.sub(rf"^{page}\n", "", source[0], flags=re.MULTILINE)
 
 
 def documented(name: str) -> Any:
