@@ -24,9 +24,9 @@ def surely_fits(estimator: Any, X: Any) -> bool:
     )  # fmt: skip
 
 
-def surely_fits_targets(estimator: Any, y: Any, rows: int) -> bool:
+def surely_fits_targets(y: Any, rows: int, *, numeric: bool) -> bool:
     """Say so of targets, one a row."""
-    kinds = "iubU" if estimator._classifies else "iub"
+    kinds = "iub" if numeric else "iubU"
     return type(y) is np.ndarray and y.shape == (rows,) and (y.dtype.kind in kinds or surely_finite(y))
 
 
@@ -45,7 +45,7 @@ def checked_data(estimator: Any, X: Any, y: Any, *, numeric: bool, reset: bool) 
     ValueError, TypeError
         For data that are none, or not finite in float32.
     """
-    if not reset and surely_fits(estimator, X) and surely_fits_targets(estimator, y, len(X)):
+    if not reset and surely_fits(estimator, X) and surely_fits_targets(y, len(X), numeric=numeric):
         return X, y
     X, y = validate_data(
         estimator, X, y, accept_sparse=("csr", "csc"), multi_output=True, dtype=(np.float64, np.float32),

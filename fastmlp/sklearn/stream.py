@@ -72,7 +72,7 @@ def goes_on(estimator: Any, settled: Settled, X: Any, y: Any) -> bool:
         or settled.read(estimator) != settled.parameters
         or not surely_fits(estimator, X)
         or not fewest <= len(X) <= most
-        or not surely_fits_targets(estimator, y, len(X))
+        or not surely_fits_targets(y, len(X), numeric=not estimator._classifies)
     ):
         return False
     targets = estimator._encode(y, anew=False, incremental=True)
