@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp import __version__, activations, losses
-from fastmlp.kernels import vmath
+from fastmlp import Input, LayerNormalization, Sequential, __version__, activations, losses
+from fastmlp import optimizers as optimizers_table
+from fastmlp.kernels import gemm, vmath
 from fastmlp.kernels.jit import SIMD_WIDTH, kernel
 from fastmlp.kernels.softmax import softmax_forward
 from fastmlp.losses.table import loss_value_and_grad
+from fastmlp.optimizers.base import FACTORS
+from fastmlp.optimizers.table import optimizer_step, step_factors
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import naive
@@ -30,6 +33,14 @@ FUNCTIONS = {
 }  # fmt: skip
 # beyond, the squares in the float64 formulas are not what is asked
 LARGEST = 1e30
+# gradients, of which optimizers keep squares
+LARGEST_GRADIENT = 1e15
+# optimizers with their defaults, and what takes another way through their steps
+OPTIMIZERS = [
+    *((kind, {}) for kind in dict.fromkeys(optimizers_table.TABLE.values()) if kind is not optimizers_table.LBFGS),
+    (optimizers_table.SGD, {"momentum": 0.9, "nesterov": True}), (optimizers_table.Adam, {"amsgrad": True}),
+    (optimizers_table.RMSprop, {"centered": True, "momentum": 0.9}),
+]  # fmt: skip
 
 
 class Worst(NamedTuple):
@@ -120,7 +131,7 @@ def of_losses() -> Iterator[Worst]:
         for logits in (False, True) if hasattr(kind, "from_logits") else (False,):
             loss = kind(from_logits=True) if logits else kind()
             values, wanted, slopes, wanted_slopes = [], [], [], []
-            for size in (1e-30, 1e-3, 0.1, 1.0, 10.0, 80.0):
+            for size in (1e-40, 1e-30, 1e-3, 0.1, 1.0, 10.0, 80.0, 1e4, 1e15, 1e30):
                 for _ in range(40):
                     out = (rng.standard_normal((1, 3)) * size).astype(np.float32)
                     if (not logits and loss.target_range[0] == 0) or (not logits and "categorical" in loss.name):
@@ -152,10 +163,107 @@ def of_losses() -> Iterator[Worst]:
             yield compare(f"gradient of {name}", np.array(slopes, np.float32), np.array(wanted_slopes))
 
 
+def of_optimizers(x: NDArray[np.float32]) -> Iterator[Worst]:
+    """Yield the errors of what two steps make of parameters that are 0, with a learning rate of 1."""
+    gradients = [np.clip(factor * x, -LARGEST_GRADIENT, LARGEST_GRADIENT).astype(np.float32) for factor in (1, 0.5)]
+    for kind, settings in OPTIMIZERS:
+        optimizer = kind(learning_rate=1.0, **settings)
+        twin = getattr(naive, kind.__name__)(**{**settings, "learning_rate": 1.0})
+        factors, w = np.zeros(FACTORS, np.float32), np.zeros(x.size, np.float32)
+        starts = list(optimizer.slots.values())
+        # a step looks at three slots, whether it has them or not
+        slots = np.repeat(np.float32([*starts, 0, 0, 0][: max(3, len(starts))]), x.size)
+        exact = [np.zeros(x.size)]
+        with np.errstate(under="ignore"):
+            for step, g in enumerate(gradients, start=1):
+                step_factors(optimizer.kind, optimizer.settings(), step, factors)
+                optimizer_step(optimizer.kind, factors, w, 0, g, 0, slots, x.size)
+                twin.step(exact, [g.astype(np.float64)])
+        options = ", ".join(f"{name}={value}" for name, value in settings.items())
+        # Lion takes the sign of a tenth of a gradient, which may be 0 in float32
+        sure = (np.abs(x) > 1e-36) | (x == 0) | (kind is not optimizers_table.Lion)
+        yield compare(f"steps of {optimizer.name}{f' ({options})' if options else ''}", w[sure], exact[0][sure])
+
+
+def _beside(name: str, got: NDArray[np.float32], exact: NDArray[np.float64], size: NDArray[np.float64]) -> Worst:
+    """The worst errors, of which the second column is beside the size of what is added."""
+    worst = compare(name, got.reshape(-1), exact.reshape(-1))
+    return worst._replace(scaled=float(np.max(np.abs(got - exact) / np.spacing(size.astype(np.float32)), initial=0.0)))
+
+
+def of_products() -> Iterator[Worst]:
+    """Yield the errors of the three products of a dense layer: sizes from 1e-12 to 1e12, and rows that cancel."""
+    rng = np.random.default_rng(0)
+    batch, inputs, units = 37, 103, 29
+
+    def spread(*shape: int) -> NDArray[np.float32]:
+        found = rng.standard_normal(shape) * 10.0 ** rng.uniform(-12, 12, shape)
+        # the second half takes away what the first one has added, but for a millionth
+        found[:, shape[1] // 2 : shape[1] // 2 * 2] = -found[:, : shape[1] // 2] * (1 + 1e-6)
+        return found.astype(np.float32)
+
+    def rows_of(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        out = np.zeros((gemm.padded_rows(len(matrix)), gemm.leading_dimension(matrix.shape[1])), np.float32)
+        out[: len(matrix), : matrix.shape[1]] = matrix
+        return out
+
+    def panel(matrix: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
+        out = np.zeros((rows, gemm.PANEL), np.float32)
+        out[: len(matrix), : matrix.shape[1]] = matrix
+        return out
+
+    nothing = np.zeros(gemm.PANEL, np.float32)
+    units = min(units, gemm.PANEL)
+    # x w, and dz w^T, which is the same function with another operand
+    for name, depth in (("x w", inputs), ("dz w^T", units)):
+        x, w = spread(batch, depth), np.abs(spread(depth, units))
+        left, out = rows_of(x), np.empty((gemm.padded_rows(batch), gemm.PANEL), np.float32)
+        right = panel(w, gemm.padded_rows(depth))
+        gemm.panel_product(
+            nothing, 0, left.reshape(-1), 0, left.shape[1], right.reshape(-1), 0, True, depth,
+            out.reshape(-1), 0, gemm.PANEL, len(out), False,
+        )  # fmt: skip
+        exact, size = x.astype(np.float64) @ w, np.abs(x).astype(np.float64) @ w
+        yield _beside(f"product {name} of {depth} terms", out[:batch, :units], exact, size)
+    x, dz = spread(inputs, batch).T.copy(), spread(units, batch).T.copy()
+    rows = gemm.padded_rows(inputs)
+    left, right, dw = rows_of(x), panel(dz, batch), np.empty((rows, gemm.PANEL), np.float32)
+    gemm.panel_gradient(
+        left.reshape(-1),
+        0,
+        left.shape[1],
+        right.reshape(-1),
+        0,
+        gemm.PANEL,
+        batch,
+        dw.reshape(-1),
+        0,
+        True,
+        rows,
+        False,
+    )
+    exact, size = x.T.astype(np.float64) @ dz, np.abs(x.T).astype(np.float64) @ np.abs(dz)
+    yield _beside(f"product x^T dz of {batch} terms", dw[:inputs, :units], exact, size)
+
+
+def of_normalizations() -> Iterator[Worst]:
+    """Yield the errors of standardised rows, whose mean is up to a thousand times what they vary."""
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal((64, 31)) + 10.0 ** rng.uniform(-3, 3, (64, 1))).astype(np.float32)
+    model = Sequential([Input((31,)), LayerNormalization(epsilon=1e-3)], seed=0)
+    wide = x.astype(np.float64)
+    deviations = np.sqrt(wide.var(axis=1, keepdims=True) + 1e-3)
+    exact = (wide - wide.mean(axis=1, keepdims=True)) / deviations
+    size = np.abs(wide).max(axis=1, keepdims=True) / deviations + 0 * wide
+    yield _beside("layer normalization", model(x), exact, size)
+
+
 def measure() -> list[Worst]:
     """Return the errors of all of them."""
     x = numbers()
-    return [*elementary(x), *of_activations(x), *of_losses()]
+    return [
+        *elementary(x), *of_activations(x), *of_losses(), *of_products(), *of_normalizations(), *of_optimizers(x),
+    ]  # fmt: skip
 
 
 def page(found: list[Worst]) -> str:
@@ -164,11 +272,13 @@ def page(found: list[Worst]) -> str:
         "# How exact the kernels are",
         "",
         "Worst errors against the same formulas in float64, over inputs that are meant to be hard: subnormal numbers,",
-        "1e-45 to 1e30 of both signs, neighbours of the places where functions bend, and logits up to some 200. An",
+        "1e-45 to 1e30 of both signs, neighbours of the places where functions bend, outputs of 1e-40 to 1e30. An",
         "*ulp* is the distance between two float32 numbers at the exact result. Where a result is a small difference",
         "of two numbers, such as the slope `1 - a * a` of tanh, few or none of its digits are left. What counts there",
         "is the error beside numbers of size 1, in the second column. NaN and infinities were where they belong in all",
-        "of them. Gradients of losses are compared beside the largest one of a row.",
+        "of them. Gradients of losses are compared beside the largest one of a row, products beside the sum of the",
+        "terms' sizes (from 1e-24 to 1e24, half of which cancel), and normalization beside the largest number that it",
+        "standardises. Optimizers make two steps from 0 with gradients of 1e-45 to 1e15 and a learning rate of 1.",
         "",
         f"Written by `python -m benchmarks.accuracy --page docs/accuracy.md` on {datetime.date.today()}: "
         f"fastmlp {__version__}, Python {platform.python_version()}, NumPy {np.__version__}, {platform.machine()} with "

@@ -9,6 +9,8 @@ pytestmark = pytest.mark.jit_only
 
 # units in the last place of the result or of 1: slopes of products of three functions lose most
 LARGEST_ERROR = 6.0
+# its factor (1 - p)^2 cancels where a probability is near 1
+LESS_EXACT = {"gradient of categorical_focal_crossentropy": 10.0}
 # where nothing cancels: of the result itself
 EXACT = {
     "exp",
@@ -28,9 +30,9 @@ EXACT = {
 
 def test_errors_of_every_kernel():
     found = accuracy.measure()
-    assert len(found) > 60
+    assert len(found) > 75
     for one in found:
-        assert one.scaled <= LARGEST_ERROR, one
+        assert one.scaled <= LESS_EXACT.get(one.name, LARGEST_ERROR), one
         if one.name in EXACT:
             assert one.ulp <= 2, one
     text = accuracy.page(found)
