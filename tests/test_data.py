@@ -213,6 +213,7 @@ def large():
     return x, x[:, 0] > 0
 
 
+@pytest.mark.jit_only
 def test_what_is_a_source_by_itself(large, tmp_path):
     x, y = large
     zarr, h5py = pytest.importorskip("zarr"), pytest.importorskip("h5py")
