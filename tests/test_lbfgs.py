@@ -349,11 +349,11 @@ def test_an_interrupted_search_leaves_the_weights_of_the_last_iteration(monkeypa
     before = [weight.tobytes() for weight in model.get_weights()]
     gradients, calls = model._session.gradients, []
 
-    def interrupted(feed):
+    def interrupted(feed, ranks):
         calls.append(feed)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return gradients(feed)
+        return gradients(feed, ranks)
 
     monkeypatch.setattr(model._session, "gradients", interrupted)
     with pytest.raises(KeyboardInterrupt):
