@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inputs import check_array
-from .reader import Raw, even_bounds, failed
+from .reader import DECODER_BYTES, Raw, even_bounds, failed
 
 # rows of a first look at what has no shape or dtype
 LOOK = 2
@@ -184,6 +184,8 @@ class ArrayReader:
         if weights is not None and weights.shape not in ((), (1,)):
             raise ValueError(f"sample_weight must have the shape ({self.rows},), got {(self.rows, *weights.shape)}")
         self.row_bytes = sum(each.row_bytes for each in self._columns if each is not None)
+        decoded = any(each is not None and each.chunk > 1 for each in self._columns)
+        self.library_bytes = DECODER_BYTES if decoded else 0
 
     def _split(self, y: Any, sample_weight: Any) -> list["Rows | None"]:
         """Parts of an object whose items are tuples, of which each has a shape and a dtype of its own."""

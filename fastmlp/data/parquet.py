@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import unknown_name
-from .reader import Raw, even_bounds, failed
+from .reader import DECODER_BYTES, Raw, even_bounds, failed
 
 
 def is_arrow(x: object) -> bool:
@@ -90,6 +90,7 @@ class ArrowReader:
         self.rows = int(self._bounds[-1]) if self._table is None else self._table.num_rows
         if self.rows < 1:
             raise ValueError("the dataset must have at least one row, got none")
+        self.library_bytes = DECODER_BYTES
         self.extra_bytes = max((group.size for group in self._groups), default=0)
         # the group of which rows were read last
         self._held: tuple[int, list[NDArray[Any]]] | None = None

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from ..errors import SourceError
 
+# seen with Zarr, whose threads decode several chunks at a time, and with pyarrow
+DECODER_BYTES = 64 << 20
+
 
 class Raw(NamedTuple):
     """Rows as they were read.
@@ -37,6 +40,8 @@ class Reader(Protocol):
     # bytes of a row as it is stored, and what else is in memory while it is read
     row_bytes: int
     extra_bytes: int
+    # what the threads and pools of a library that decodes blocks hold on to
+    library_bytes: int
 
     def bounds(self, block: int, *, exactly: bool) -> NDArray[np.int64]:
         """Return the first rows of blocks of about so many rows, and the number of rows."""

@@ -152,7 +152,8 @@ class Source:
     def memory(self, batch_size: int = 32) -> int:
         """Return the bytes that reading takes at most: two windows, and the block that is read.
 
-        ``2 (window + batch_size) (4 features + 4 columns of y + 4 + 8) + 3 block (bytes of a stored row) + 32 MiB``.
+        ``2 (window + batch_size) (4 features + 4 columns of y + 4 + 8) + 3 block (bytes of a stored row) + 32 MiB``,
+        and 64 MiB more for what libraries hold that decode chunks, such as Zarr, h5py and pyarrow.
         Weights of rows and their order, the 4 and the 8, are counted in any case. The model's own memory comes on top,
         and what an object of one's own holds.
 
@@ -164,7 +165,7 @@ class Source:
         columns = int(np.prod(self.reader.target_shape)) if self.reader.has_targets else 0
         row = 4 * self._features + 4 * columns + 4 + 8
         stored = self._largest * self.reader.row_bytes + self.reader.extra_bytes
-        return BUFFERS * (self.window + batch_size) * row + COPIES * stored + SLACK_BYTES
+        return BUFFERS * (self.window + batch_size) * row + COPIES * stored + SLACK_BYTES + self.reader.library_bytes
 
     def order(self, seed: "int | Sequential", epoch: int = 0) -> NDArray[np.int64]:
         """Return the order in which rows are trained on: the numbers of all rows.
