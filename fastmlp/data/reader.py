@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..errors import SourceError
 
 # seen with Zarr, whose threads decode several chunks at a time, and with pyarrow
-DECODER_BYTES = 64 << 20
+DECODER_BYTES = 96 << 20
 
 
 class Raw(NamedTuple):

@@ -153,7 +153,7 @@ class Source:
         """Return the bytes that reading takes at most: two windows, and the block that is read.
 
         ``2 (window + batch_size) (4 features + 4 columns of y + 4 + 8) + 3 block (bytes of a stored row) + 32 MiB``,
-        and 64 MiB more for what libraries hold that decode chunks, such as Zarr, h5py and pyarrow.
+        and 96 MiB more for what libraries hold that decode chunks, such as Zarr, h5py and pyarrow.
         Weights of rows and their order, the 4 and the 8, are counted in any case. The model's own memory comes on top,
         and what an object of one's own holds.
 
