@@ -1,7 +1,6 @@
 """What all layers share: a name, weights, and how they become stages of a plan."""
 
 import copy
-import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..configs import Configured
+from ..configs import Configured, names_of_arguments
 from ..errors import NotBuiltError, check_flag, check_text
 from ..inputs import check_array, check_finite
 
@@ -108,7 +107,7 @@ class Layer(Configured):
 
     def __setattr__(self, name: str, value: Any) -> None:
         # a model is compiled once from what its layers say, and files are written from what they say then
-        if vars(self).get("built") and name != "name" and name in inspect.signature(type(self)).parameters:
+        if vars(self).get("built") and name != "name" and name in names_of_arguments(type(self)):
             raise AttributeError(f"{name} of layer {self.name!r} cannot change once it is built; make a new layer")
         super().__setattr__(name, value)
 
