@@ -56,10 +56,14 @@ def custom_object(kind: str, name: object) -> Any:
     return known[name]
 
 
-@functools.cache
 def names_of_arguments(kind: type[Any]) -> tuple[str, ...]:
-    """Return the names of a constructor's arguments in their order; to find them takes 0.1 ms."""
-    return tuple(inspect.signature(kind).parameters)
+    """Return the names of a constructor's arguments in their order; which takes 0.1 ms for the first time."""
+    if kind not in _names:
+        _names[kind] = tuple(inspect.signature(kind).parameters)
+    return _names[kind]
+
+
+_names: dict[Any, tuple[str, ...]] = {}
 
 
 class Configured:
