@@ -1,9 +1,15 @@
+import signal
+
 import naive
 import numpy as np
 import pytest
 
 from fastmlp import threads
 from fastmlp.kernels.jit import JIT_DISABLED
+
+# A shell ignores Ctrl-C for what it starts in the background, and its children inherit that; some tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):
