@@ -672,6 +672,9 @@ class Sequential(Stack, Inspection, Saving):
         batch = DEFAULT_BATCH if batch_size is None else check_count("batch_size", batch_size)
         steps = None if steps is None else check_count("steps", steps)
         progress = display.progress(verbose)
+        if verbose == 0 and callbacks is None and steps is None and type(x) is np.ndarray:
+            # nobody to tell; for one row, telling would take longer than the network
+            return self(x)
         called = Callbacks(callbacks)
         data: Rows | Blocks | Stream
         source, x, _, _ = sourced("predict", x)
