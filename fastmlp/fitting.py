@@ -244,16 +244,19 @@ class Run:
 
     def _train(self, place: Place) -> Logs | None:
         """Train on the rows once, or on what is left of them; None if a loss or a weight is not finite."""
-        assert isinstance(self.data, Feed)
         assert self.steps is not None
         self.session.set_optimizer(self.model.optimizer)
         if self.by_batch and place.step < self.steps:
             self.callbacks.call("on_train_batch_begin", place.step, None)
-        finite = self.session.train_epoch(
+        return self.session.results() if self._train_rows(place, 1 if self.by_batch else None) else None
+
+    def _train_rows(self, place: Place, steps_a_call: int | None) -> bool:
+        """Have the session train on them; False if a loss or a weight is not finite."""
+        assert isinstance(self.data, Feed)
+        return self.session.train_epoch(
             self.data, self.batch, shuffled=self.shuffle, watch=self._watch, steps=self.steps,
-            steps_a_call=1 if self.by_batch else None, first_step=place.step, sums=place.sums, ranks=self.ranks,
+            steps_a_call=steps_a_call, first_step=place.step, sums=place.sums, ranks=self.ranks,
         )  # fmt: skip
-        return self.session.results() if finite else None
 
     def _epoch(self, epoch: int, place: Place) -> Logs | None:
         """One epoch and its validation; a diverged one is undone, and None where that is to end the run.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,6 @@ def predict(
         made = predictor(part)
         outputs.append(made)
         rows += len(made)
-        hooks.end(lambda made=made: {"outputs": made})  # type: ignore[misc]
+        hooks.end(partial(dict, outputs=made))
         watch(rows)
     return np.concatenate(outputs)

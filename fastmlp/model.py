@@ -1,6 +1,7 @@
 """Sequential: the model API, with Keras 3's names and meanings."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -696,7 +697,7 @@ class Sequential(Stack, Inspection, Saving):
             called.call("on_predict_begin", None)
             assert self._predictor is not None
             hooks = judging.Hooks(called.members, *judging.PREDICT_HOOKS)
-            update = lambda rows: progress.update(rows, {})  # noqa: E731
+            update = partial(progress.update, logs={})
             if isinstance(data, Stream):
                 outputs = predict_stream(self._predictor, data, self._ready().plan.units, hooks, update)
             else:

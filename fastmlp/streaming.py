@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,21 +151,13 @@ class StreamRun(Run):
         self._more_to_come = epoch + 1 < self._last
         return super()._epoch(epoch, place)
 
-    def _train(self, place: Place) -> Logs | None:
-        """Train on an epoch's rows, or on what is left of them; None if a loss or a weight is not finite."""
+    def _train_rows(self, place: Place, steps_a_call: int | None) -> bool:
         assert isinstance(self.data, Stream)
         session = self.session
-        session.set_optimizer(self.model.optimizer)
-        assert self.steps is not None
-        if self.by_batch and place.step < self.steps:
-            self.callbacks.call("on_train_batch_begin", place.step, None)
         parts = self.data.parts(
             int(session.seed), session.epochs_trained, place.step * self.batch, more=self._more_to_come
         )
-        finite = session.train_parts(
-            parts, self.batch, watch=self._watch, steps_a_call=1 if self.by_batch else None, sums=place.sums
-        )
-        return session.results() if finite else None
+        return session.train_parts(parts, self.batch, watch=self._watch, steps_a_call=steps_a_call, sums=place.sums)
 
 
 def predict_stream(
@@ -180,6 +173,6 @@ def predict_stream(
                 made = predictor(feed.part(first, first + step).x)
                 done = begin + first + len(made)
                 outputs[done - len(made) : done] = made
-                hooks.end(lambda made=made: {"outputs": made})  # type: ignore[misc]
+                hooks.end(partial(dict, outputs=made))
                 watch(done)
     return outputs

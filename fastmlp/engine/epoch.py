@@ -15,7 +15,7 @@ from ..kernels.atomics import SPINS, Words, atomic_add, atomic_load, atomic_stor
 from ..kernels.extension import Pack, pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, kernel
-from ..kernels.meeting import call_meeting
+from ..kernels.meeting import END, call_meeting
 from .interruption import given_up
 from .parameters import (
     PENALTY,
@@ -291,12 +291,18 @@ def work_off(
 
 
 @kernel
+def leave_step(job: Int64, step: int) -> None:
+    """Have a step not been made: its noise is drawn again, and the call ends before it."""
+    job[DRAWS] -= 1
+    job[LAST_STEP] = step
+
+
+@kernel
 def stopped(job: Int64, step: int) -> bool:
     """Say whether the step was given up; then it has not been made."""
     if job[LOOK_AT] == NOWHERE or not atomic_load(job, STOPPED):
         return False
-    job[DRAWS] -= 1
-    job[LAST_STEP] = step
+    leave_step(job, step)
     return True
 
 
@@ -378,7 +384,7 @@ def meet_statistics(job: Int64, segment: int, batch: int) -> bool:
     job[MET_PIECES] = pieces if segment == 1 else -pieces
     answer = call_meeting(job[MEETING_AT])
     job[MET_PIECES] = 0
-    return bool(answer == 0)
+    return bool(answer != END)
 
 
 @kernel
@@ -412,7 +418,7 @@ def meet(
         if not np.isfinite(loss):
             met[MET_FINITE] = np.float32(np.nan)
         add_pieces(space, sums, pieces)
-        return bool(call_meeting(job[MEETING_AT]) == 0)
+        return bool(call_meeting(job[MEETING_AT]) != END)
     write_meeting(space, met, pieces, loss)
     if call_meeting(job[MEETING_AT]):
         return False
@@ -446,8 +452,7 @@ def train(
         for segment in range(2 * network.barriers.size + 1):
             if segment:
                 if not meet_statistics(job, segment, batch):
-                    job[DRAWS] -= 1
-                    job[LAST_STEP] = step
+                    leave_step(job, step)
                     return
                 batch_statistics(network, job, segment - 1, batch, frame)
             work_off(network, space, objective, update, data, job, sync, SHARE_ROWS + segment, step, frame, whole)
@@ -458,8 +463,7 @@ def train(
             loss += space.sums[piece, PIECE_LOSS]
         if job[MEETING_AT] != NOWHERE:
             if not meet(network, space, objective, update, data, job, sums, sync, step, loss, frame, whole):
-                job[DRAWS] -= 1
-                job[LAST_STEP] = step
+                leave_step(job, step)
                 return
             loss = np.float64(update.gradients[(job[SHARDS] + 1) * network.parameters.size + MET_FINITE])
         if changes and not np.isfinite(loss):

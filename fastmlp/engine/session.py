@@ -670,7 +670,7 @@ class Session:
                     return
         if not begun and sums is not None:
             # an epoch of which all rows are done
-            self._sums, self._job[t.MODE] = sums.copy(), mode
+            self._sums, self._job[t.MODE] = memory.copied(sums), mode
 
     def train_batch(self, feed: Feed) -> bool:
         """Make one step with all rows; return False if the loss or a weight is not finite."""

@@ -64,6 +64,17 @@ class Callback:
             raise error
 
 
+@operation
+def call_address(_typing: Any, function: Any) -> Any:
+    """Call the function at an address, which has no arguments, without the GIL, and return its int64."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        kind = ir.FunctionType(INTEGER, [])
+        return builder.call(builder.inttoptr(values[0], kind.as_pointer()), [])
+
+    return types.int64(types.int64), emit
+
+
 def is_jitted(function: object) -> bool:
     """Say whether a function is compiled by Numba."""
     return isinstance(function, Dispatcher)

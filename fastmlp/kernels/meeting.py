@@ -7,14 +7,9 @@ is a number in a table of meetings.
 import ctypes
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
 
-from llvmlite import ir
-from numba.core import types
-
-from .callback import Callback
+from .callback import Callback, call_address
 from .jit import JIT_DISABLED
-from .simd import operation
 
 C_MEETING = ctypes.CFUNCTYPE(ctypes.c_int64)
 GO_ON, END = range(2)
@@ -57,21 +52,10 @@ class Meeting(Callback):
                 self.error, answer = error, END
 
 
-@operation
-def call_meeting(_typing: Any, function: Any) -> Any:
-    """Call the function at an address, and return ``GO_ON`` or ``END``."""
-
-    def emit(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        kind = ir.FunctionType(ir.IntType(64), [])
-        return builder.call(builder.inttoptr(values[0], kind.as_pointer()), [])
-
-    return types.int64(types.int64), emit
-
-
 def _call_meeting_python(function: int) -> int:
     """Call the Python function of the meeting with that number."""
     return _meetings[function].turn()
 
 
-if JIT_DISABLED:
-    call_meeting = _call_meeting_python
+# calls the meeting at an address, which answers with GO_ON or END
+call_meeting = _call_meeting_python if JIT_DISABLED else call_address

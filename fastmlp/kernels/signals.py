@@ -9,14 +9,9 @@ import inspect
 import threading
 from collections.abc import Generator
 from functools import cache
-from typing import Any
 
-from llvmlite import ir
-from numba.core import types
-
-from .callback import Callback
+from .callback import Callback, call_address
 from .jit import JIT_DISABLED
-from .simd import operation
 
 C_LOOK = ctypes.CFUNCTYPE(ctypes.c_int64)
 
@@ -66,21 +61,10 @@ def look() -> Look | None:
     return found
 
 
-@operation
-def call_look(_typing: Any, function: Any) -> Any:
-    """Call the function at an address, without the GIL, and return what it returns."""
-
-    def emit(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
-        kind = ir.FunctionType(ir.IntType(64), [])
-        return builder.call(builder.inttoptr(values[0], kind.as_pointer()), [])
-
-    return types.int64(types.int64), emit
-
-
 def _call_look_python(_function: int) -> int:
     """Do nothing: interpreted kernels are interrupted as all Python is."""
     return 0
 
 
-if JIT_DISABLED:
-    call_look = _call_look_python
+# calls the look at an address, which answers whether a handler has raised something
+call_look = _call_look_python if JIT_DISABLED else call_address
