@@ -35,7 +35,6 @@ from .tables import (
     AT,
     BATCH_SIZE,
     BLOCK,
-    COMMAND,
     CONSTRAINED,
     DIVERGED,
     DRAWS,
@@ -60,6 +59,8 @@ from .tables import (
     PIECE_LOSS,
     PIECE_METRICS,
     PLACE,
+    QUEUE_WORDS,
+    QUEUES,
     ROW_SUM,
     SAMPLES,
     SHARDS,
@@ -83,6 +84,8 @@ from .tables import (
 
 # A command is one word, so that nobody reads half of it: the step, the kind of work, and the next share that
 # nobody has taken. Step and kind occur once in a run, so a share can only be taken of what is going on.
+# Each thread has a queue, such a word of its own. What it finds there is the same part of the rows and of the
+# parameters in every step, which are in its core's cache therefore: what another core has written comes more slowly.
 # SHARE_ROWS comes last: the segments of a step's rows count on from it.
 FINISH, SHARE_ITEMS, SHARE_SCALED_ITEMS, SHARE_CONSTRAINTS, SHARE_OWN_ITEMS, SHARE_BLOCKS, SHARE_ROWS = range(1, 8)
 SHARE_BITS, KIND_BITS = 24, 14
@@ -130,9 +133,11 @@ def count_shares(network: Network, job: Int64, kind: int, step: int) -> int:
 
 
 @kernel
-def take(sync: Words, word: int) -> int:
-    """Take a share of the command that was read as ``word``; return its number, or -1 when the word has changed."""
-    return int(word & SHARE_MASK) if atomic_swap(sync, COMMAND, word, word + 1) else -1
+def publish(job: Int64, sync: Words, command: int, shares: int) -> None:
+    """Give every thread its part of a command's shares, next to each other and the same for each such command."""
+    threads = job[THREADS]
+    for rank in range(threads):
+        atomic_store(sync, QUEUES + rank * QUEUE_WORDS, command + -(-shares * rank // threads))
 
 
 @kernel
@@ -254,6 +259,35 @@ def do_share(
 
 
 @kernel
+def take_shares(
+    network: Network,
+    space: Workspace,
+    objective: Objective,
+    update: Update,
+    data: Data,
+    job: Int64,
+    sync: Words,
+    rank: int,
+    command: int,
+    frame: Pack,
+    whole: Pack,
+) -> None:
+    """Do a thread's own shares of a command, and then those that others have not come to."""
+    kind, step = command >> SHARE_BITS & KIND_MASK, job[FIRST_STEP] + (command >> (SHARE_BITS + KIND_BITS))
+    shares, threads = count_shares(network, job, kind, step), job[THREADS]
+    for place in range(rank, rank + threads):
+        owner = place % threads
+        queue, end = QUEUES + owner * QUEUE_WORDS, -(-shares * (owner + 1) // threads)
+        word = atomic_load(sync, queue)
+        while word >> SHARE_BITS == command >> SHARE_BITS and word & SHARE_MASK < end:
+            if atomic_swap(sync, queue, word, word + 1):
+                share = int(word & SHARE_MASK)
+                do_share(network, space, objective, update, data, job, rank, kind, step, share, shares, frame, whole)
+                atomic_add(sync, ARRIVED, 1)
+            word = atomic_load(sync, queue)
+
+
+@kernel
 def work_off(
     network: Network,
     space: Workspace,
@@ -275,14 +309,8 @@ def work_off(
         return
     atomic_store(sync, ARRIVED, 0)
     command = ((step - job[FIRST_STEP]) << KIND_BITS | kind) << SHARE_BITS
-    atomic_store(sync, COMMAND, command)
-    word = command
-    while word & SHARE_MASK < shares:
-        share = take(sync, word)
-        if share >= 0:
-            do_share(network, space, objective, update, data, job, 0, kind, step, share, shares, frame, whole)
-            atomic_add(sync, ARRIVED, 1)
-        word = atomic_load(sync, COMMAND)
+    publish(job, sync, command, shares)
+    take_shares(network, space, objective, update, data, job, sync, 0, command, frame, whole)
     spins = 0
     while atomic_load(sync, ARRIVED) < shares:
         spins = relax(spins)
@@ -320,25 +348,18 @@ def assist(
 ) -> None:
     """Take shares of whatever the leader publishes, until it says to finish."""
     rank = 1 + atomic_add(sync, JOINED, 1)
+    command = np.int64(0)
     spins = 0
     while True:
-        word = atomic_load(sync, COMMAND)
-        kind = word >> SHARE_BITS & KIND_MASK
-        if kind == FINISH:
+        word = atomic_load(sync, QUEUES + rank * QUEUE_WORDS) & ~SHARE_MASK
+        if word == FINISHED:
             return
-        share = -1
-        shares = 0
-        step = job[FIRST_STEP] + (word >> (SHARE_BITS + KIND_BITS))
-        if kind:
-            shares = count_shares(network, job, kind, step)
-            if word & SHARE_MASK < shares:
-                share = take(sync, word)
-        if share >= 0:
-            do_share(network, space, objective, update, data, job, rank, kind, step, share, shares, frame, whole)
-            atomic_add(sync, ARRIVED, 1)
-            spins = 0
-        else:
+        if word == command:
             spins = relax(spins)
+        else:
+            command = word
+            take_shares(network, space, objective, update, data, job, sync, rank, command, frame, whole)
+            spins = 0
 
 
 @kernel
@@ -510,8 +531,8 @@ def run_steps(
         The numbers of the run; ``ITERATION`` counts on.
     sums : float64 buffer
         Running sums of the epoch; a loss that is not finite sets ``DIVERGED`` and ends the run.
-    sync : int64 (SYNC_WORDS,)
-        Zeros, the same for the leader and its helpers, and anew for each run.
+    sync : int64 buffer
+        New words, the same for the leader and its helpers, and anew for each run.
     helper : bool
         Whether this thread helps; it returns when the leader has finished.
     """
@@ -526,4 +547,4 @@ def run_steps(
         rows = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - job[FIRST_STEP] * job[BATCH_SIZE]
         add_pieces(space, sums, -(-rows // job[BLOCK]))
         sums[ROW_SUM] += rows
-    atomic_store(sync, COMMAND, FINISHED)
+    publish(job, sync, FINISHED, 0)

@@ -61,8 +61,8 @@ def predict_rows(
         How the rows are cut.
     out : float32 (n, N), flat
         Overwritten.
-    sync : int64 (SYNC_WORDS,)
-        Zeros.
+    sync : int64 buffer
+        New words.
     """
     last = network.stages.shape[0] - 1
     stage = network.stages[last]
@@ -175,8 +175,7 @@ class Predictor:
                 part = read_only(rows[first:last]) if feed.direct else rows
                 # words of their own for each call: a helper may come late
                 work = (
-                    network, space, part, job, out[first:last].reshape(-1),
-                    memory.zeros(t.SYNC_WORDS, np.int64),
+                    network, space, part, job, out[first:last].reshape(-1), t.new_words(team.size),
                 )  # fmt: skip
                 looking = begin_looking(job, WORK_A_LOOK, long=seconds_a_block > SECONDS_A_CALL)
                 team.help(predict_rows, (*work, True), team.size - 1)
@@ -193,4 +192,4 @@ class Predictor:
         self._plan.prepare(space)
         job = new_job()
         job[BLOCK], job[CAPACITY], job[PACK_ROOM] = self._block, self._block * threads, self._plan.pack_floats
-        return _Context(space, job, memory.zeros(t.SYNC_WORDS, np.int64))
+        return _Context(space, job, t.new_words(1))

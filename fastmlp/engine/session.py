@@ -148,7 +148,7 @@ class Session:
         self._rooms: dict[tuple[object, ...], Room] = {}
         self._again: _Again | None = None
         # words of a leader alone; with helpers, who may come late, each call has words of its own
-        self._sync = memory.zeros(t.SYNC_WORDS, np.int64)
+        self._sync = t.new_words(1)
         # its machine code after the first call
         self._run_steps = run_steps
         self._called = False
@@ -545,7 +545,7 @@ class Session:
 
     def _call(self, team: Team | None, threads: int, space: t.Workspace, data: t.Data) -> None:
         """Lead one compiled call, and have the team help."""
-        sync = self._sync if threads == 1 else memory.zeros(t.SYNC_WORDS, np.int64)
+        sync = self._sync if threads == 1 else t.new_words(threads)
         arguments = (
             self.plan.network, space, self._objective, self._update, data, self._job, self._sums, sync
         )  # fmt: skip
@@ -556,7 +556,7 @@ class Session:
                 self._run_steps(*arguments, False)
         except BaseException:
             # helpers wait for a leader whom Ctrl-C may have kept from coming
-            sync[t.COMMAND] = FINISHED
+            sync[t.QUEUES :: t.QUEUE_WORDS] = FINISHED
             raise
         if not self._called:
             self._run_steps, self._called = machine_code(run_steps), True

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels import memory
+
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -87,9 +89,15 @@ PIECE_LOSS, PIECE_METRICS = range(2)
 MET_FINITE, MET_END, MET_SUMS = range(3)
 
 
-# Words that threads share, each in a cache line (or two) of its own: what to do and what of it is taken, how many
-# have come to help, how much is done, and the next block of a prediction.
-COMMAND, JOINED, ARRIVED, NEXT, SYNC_WORDS = 0, 16, 32, 48, 64
+# Words that threads share, each in a cache line (or two) of its own: how many have come to help, how much is done, the
+# next block of a prediction, and then, for each thread, what to do and what of it is taken.
+JOINED, ARRIVED, NEXT, QUEUES = 0, 16, 32, 48
+QUEUE_WORDS = 16
+
+
+def new_words(threads: int) -> Int64:
+    """Return the words that so many threads share, as they are before a call."""
+    return memory.zeros(QUEUES + threads * QUEUE_WORDS, np.int64)
 
 
 class Network(NamedTuple):
