@@ -13,6 +13,7 @@ from .rows import Rows, SparseRows, is_sparse
 # how many numbers are checked or converted at a time
 BLOCK_NUMBERS = 1 << 20
 LARGEST = float(np.finfo(np.float32).max)
+FLOAT32 = np.dtype(np.float32)
 
 
 def check_array(name: str, value: Any) -> NDArray[Any]:
@@ -57,6 +58,16 @@ def floats(array: Rows) -> NDArray[np.float32]:
     """Return an array as kernels take it, C-contiguous and aligned float32; the same one if it is such."""
     array = np.ascontiguousarray(array, np.float32)
     return array if array.flags.aligned else array.copy()
+
+
+def plain(array: Any) -> NDArray[np.float32] | None:
+    """Return an array as float32 if it surely fits; of what is float32 already nothing else is looked at."""
+    if type(array) is not np.ndarray:
+        return None
+    if array.dtype is FLOAT32:
+        return array
+    whole = array.dtype.kind in "biu"
+    return floats(array) if whole or (array.dtype.kind == "f" and surely_finite(array)) else None
 
 
 def check_finite(

@@ -13,10 +13,10 @@ from .agreement import agree, refuse_together
 from .blocks import Blocks, are_blocks, missing_targets, refuse, unpacked
 from .data.source import Source
 from .distributed import MPI, Group, fit_together
-from .engine.feed import Feed
+from .engine.feed import NO_WEIGHTS, Feed
 from .engine.session import Order, Session
 from .engine.stream import Stream
-from .errors import NotCompiledError, TrainingDivergedError, check_count, check_flag
+from .errors import NotCompiledError, check_count, check_flag
 from .fitting import (
     DEFAULT_BATCH,
     BlockRun,
@@ -29,7 +29,7 @@ from .fitting import (
     start_alike,
 )  # fmt: skip
 from .history import History
-from .inputs import as_rows, check_indices, check_sample_weight, check_x, check_y, floats
+from .inputs import as_rows, check_indices, check_sample_weight, check_x, check_y, floats, plain
 from .inspection import Inspection
 from .layers import (
     BatchNormalization,
@@ -473,6 +473,10 @@ class Sequential(Stack, Inspection, Saving):
         TrainingDivergedError
             When the loss or a weight becomes NaN or infinite; the weights are those from before.
         """
+        if sample_weight is None and class_weight is None:
+            logs = self._step_again(x, y, NO_WEIGHTS)
+            if logs is not None:
+                return _as_asked(logs, return_dict)
         optimizer, loss = self._compiled()
         if isinstance(optimizer, optimizers.LBFGS):
             raise ValueError("LBFGS trains on whole data sets by fit; train_on_batch needs an optimizer such as 'adam'")
@@ -480,6 +484,25 @@ class Sequential(Stack, Inspection, Saving):
         return _as_asked(
             self._make_step(Feed(features, targets, class_weights(class_weight, targets, weights, loss))), return_dict
         )
+
+    def _step_again(self, x: Any, y: Any, weights: Float32) -> dict[str, float] | None:
+        """Make the step of last time with other rows, and return what it has measured.
+
+        None, and nothing is done, where it would be another step, or rows need a closer look.
+        """
+        session, loss = self._session, self.loss
+        if session is None or type(x) is not np.ndarray or x.ndim != 2 or self._built_trainable != self._trainable():
+            return None
+        if not session.follows(self._compilation, self.optimizer) or not isinstance(loss, losses.Loss):
+            return None
+        if loss.sparse:
+            y = check_y(y, len(x), session.plan.units, loss)
+        features, targets = plain(x), plain(y)
+        if features is None or targets is None:
+            return None
+        if targets.ndim == 1:
+            targets = targets[:, None]
+        return session.turns.once(session.train_again, features, targets, weights, loss.target_range)
 
     def _make_step(self, feed: Feed) -> dict[str, float]:
         """Make one step with all rows of a feed, which has been checked, and return what it has measured."""
@@ -490,10 +513,7 @@ class Sequential(Stack, Inspection, Saving):
         with session.turns.changing() as put_back:
             self._set_objective(session, loss)
             session.set_optimizer(optimizer)
-            if not session.train_batch(feed):
-                session.restore(put_back)
-                raise TrainingDivergedError("the step diverged: the loss or a weight became NaN or infinite")
-            return session.results()
+            return session.train_batch(feed, put_back)
 
     def test_on_batch(
         self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False

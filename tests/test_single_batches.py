@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from fastmlp import Dense, Dropout, GaussianNoise, Input, Sequential, losses, optimizers, regularizers, set_num_threads
+from fastmlp.callbacks import LambdaCallback
+from fastmlp.errors import TrainingDivergedError
 
 X = np.random.default_rng(0).normal(size=(64, 6)).astype(np.float32)
 Y = np.random.default_rng(1).normal(size=(64, 2)).astype(np.float32)
@@ -101,10 +103,85 @@ def test_the_second_of_equal_calls_takes_the_short_way(monkeypatch):
     model.train_on_batch(X, Y)
     monkeypatch.setattr(model._session, "_go", None)
     model.train_on_batch(X[::-1].copy(), Y)
-    with pytest.raises(TypeError, match="NoneType"):
-        model.train_on_batch(X[:5], Y[:5])
-    with pytest.raises(TypeError, match="NoneType"):
-        model.train_on_batch(X.astype(float), Y)
+    for x, y in ((X[:5], Y[:5]), (np.asfortranarray(X), Y), (X.tolist(), Y)):
+        with pytest.raises(TypeError, match="NoneType"):
+            model.train_on_batch(x, y)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+def test_numbers_of_other_types_take_the_short_way_with_the_same_bits(monkeypatch, dtype):
+    x, y = np.round(3 * X).astype(dtype), np.round(3 * Y[:, :1]).astype(dtype)
+    models = []
+    for shape in ((64, 1), (64,)):
+        model = Sequential([Input((6,)), Dense(9, "relu"), Dense(1)], seed=3)
+        model.compile("adam", "mse")
+        results = [model.train_on_batch(x.astype(np.float32), y.astype(np.float32))]
+        monkeypatch.setattr(model._session, "_go", None)
+        results += [model.train_on_batch(x, y.reshape(shape)) for _ in range(3)]
+        models.append((model, results))
+    again = Sequential([Input((6,)), Dense(9, "relu"), Dense(1)], seed=3)
+    again.compile("adam", "mse")
+    rows = x.astype(np.float32), y.astype(np.float32)
+    expected = [float(again.fit(*rows, batch_size=64, verbose=0, shuffle=False).history["loss"][0]) for _ in range(4)]
+    for model, results in models:
+        assert results == expected
+        for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("loss", "units", "good", "bad", "message"),
+    [
+        ("binary_crossentropy", 1, [0.0, 1.0], 1.5, r"y must be in \[0, 1\]"),
+        ("binary_crossentropy", 1, [0.0, 1.0], np.nan, "y must be finite"),
+        ("poisson", 1, [0.0, 3.0], -1.0, "y must be at least 0"),
+        ("mse", 1, [0.0, 3.0], np.inf, "y must be finite"),
+        ("sparse_categorical_crossentropy", 3, [0.0, 2.0], 3.0, "class numbers 0 to 2"),
+        ("sparse_categorical_crossentropy", 3, [0.0, 2.0], 0.5, "whole class numbers"),
+    ],
+)
+def test_bad_targets_of_a_stream_change_nothing(loss, units, good, bad, message):
+    model = Sequential([Input((6,)), Dense(units, "sigmoid" if units == 1 else "softmax")], seed=3)
+    model.compile("adam", loss)
+    y = np.resize(np.array(good, np.float32), 64)
+    model.train_on_batch(X, y)
+    model.train_on_batch(X, y)
+    before, counted = model.get_weights(), model.optimizer.iterations
+    spoilt = y.copy()
+    spoilt[7] = bad
+    with pytest.raises(ValueError, match=message):
+        model.train_on_batch(X, spoilt)
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert model.optimizer.iterations == counted == 2
+
+
+def test_a_step_of_a_stream_that_diverges_is_undone(monkeypatch):
+    model = Sequential([Input((6,)), Dense(1)], seed=3)
+    model.compile(optimizers.SGD(1.0), "mse")
+    model.train_on_batch(X, Y[:, :1])
+    monkeypatch.setattr(model._session, "_go", None)
+    for _ in range(50):
+        before = model.get_weights()
+        try:
+            model.train_on_batch(1e6 * X, Y[:, :1])
+        except TrainingDivergedError:
+            break
+    else:
+        pytest.fail("such steps must diverge")
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_step_within_a_fit_of_the_same_thread_goes_the_long_way():
+    model = network()
+    model.train_on_batch(X, Y)
+    seen = []
+    hook = LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(model.train_on_batch(X, Y)))
+    model.fit(X, Y, epochs=2, batch_size=32, verbose=0, callbacks=[hook])
+    assert len(seen) == 4
+    # what a callback trains is not counted
+    assert model.optimizer.iterations == 5
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

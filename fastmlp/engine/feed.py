@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs import floats
+from ..inputs import FLOAT32, floats
 from ..rows import Rows, centre
 from .tables import Data
 
-FLOAT32 = np.dtype(np.float32)
 NO_ORDER = np.empty(0, np.int64)
 # floats in a converted block
 BLOCK_FLOATS = 1 << 20

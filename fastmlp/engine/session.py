@@ -1,5 +1,6 @@
 """A plan with its training memory: runs epochs in calls short enough that Python stays responsive."""
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import TrainingDivergedError
 from ..inputs import check_indices, surely_finite
 from ..kernels import memory
 from ..kernels.callback import Callback
@@ -26,6 +28,7 @@ from ..optimizers.lbfgs import Minimization
 from ..optimizers.table import is_common as is_common_optimizer
 from ..threads import Team, get_num_threads
 from . import tables as t
+from .again import Again
 from .epoch import FINISHED, run_steps
 from .extensions import custom_loss_address, loss_address, metric_address, update_address
 from .feed import NO_ORDER, Feed
@@ -62,6 +65,8 @@ LARGEST_UPDATE = 25_000_000
 MOST_BLOCKS = 256
 
 NOTHING = np.empty(0, np.float32)
+# bounds of targets
+ANY = -np.inf, np.inf
 # called with the rows so far; True ends the run
 Watch = Callable[[int], bool | None]
 # called with the number of rows, returns the order of an epoch
@@ -88,20 +93,6 @@ class _Size(NamedTuple):
     rows: int
     flops: float
     pace: Pace
-
-
-class _Again(NamedTuple):
-    """A step that was a run by itself, made by one thread: what the same with other rows needs.
-
-    Everything in ``job`` follows from the others, but for what is counted.
-    """
-
-    objective: t.Objective
-    update: t.Update
-    shape: tuple[int, int]
-    weighted: bool
-    space: t.Workspace
-    job: t.Int64
 
 
 # sizes and workspaces that are kept
@@ -146,7 +137,9 @@ class Session:
         self._seen: dict[str, Any] = {}
         self._sizes: dict[tuple[bool, int, bool], _Size] = {}
         self._rooms: dict[tuple[object, ...], Room] = {}
-        self._again: _Again | None = None
+        self._again: Again | None = None
+        # of a row, as the penalties have it
+        self._worth = math.nan
         # words of a leader alone; with helpers, who may come late, each call has words of its own
         self._sync = t.new_words(1)
         # its machine code after the first call
@@ -233,7 +226,8 @@ class Session:
         """Say how many batches the optimizer has seen."""
         self.iterations = batches
         if self._optimizer is not None:
-            self._optimizer.batches = batches
+            # not by its own way to set one, which looks for users' slips
+            vars(self._optimizer)["batches"] = batches
 
     def take_averages(self) -> None:
         """Put the averages of the trained parameters in their place, where the optimizer keeps averages."""
@@ -398,13 +392,13 @@ class Session:
         self._sums = memory.few_zeros(self._sums.size) if kept_sums is None else memory.copied(kept_sums)
         self._centre(feed, ranks)
         self._job[t.MODE] = mode
-        self._value_rows(feed)
+        self._value_rows(feed.worth)
 
-    def _value_rows(self, feed: Feed) -> None:
+    def _value_rows(self, worth: float) -> None:
         """Say what a row counts for, where penalties are divided by rows."""
-        if self.plan.divided:
-            worth = self.plan.network.penalties[:, 3]
-            worth[worth > 0] = feed.worth
+        if self.plan.divided and worth != self._worth:
+            worths = self.plan.network.penalties[:, 3]
+            worths[worths > 0] = self._worth = worth
 
     def _go(
         self,
@@ -492,9 +486,7 @@ class Session:
                         # a rank wanted to end the epoch
                         steps = stop = int(job[t.LAST_STEP])
                 elif again and looking is None and job[t.MODE] == t.TRAIN and feed.direct and flops < AGAIN:
-                    self._again = _Again(
-                        self._objective, self._update, feed.y.shape, feed.weights.size > 0, space, job.copy()
-                    )
+                    self._keep_step(space, feed)
                 if self._sums[t.DIVERGED] or stop == step:
                     return
                 seconds_a_step = max(SHORTEST, time.perf_counter() - begun) / (stop - step)
@@ -504,28 +496,32 @@ class Session:
                 if watch is not None and self._watched(watch, done):
                     return
 
+    def _keep_step(self, space: t.Workspace, feed: Feed) -> None:
+        """Remember a step that was a run by itself, for others like it."""
+        if self._callback is None:
+            self._again = Again(
+                machine_code(run_steps), self.plan.network, space, self._objective, self._update, self._job, self._sync,
+                feed,
+            )  # fmt: skip
+
     def _step(self, feed: Feed) -> None:
         """Go on with a run by one batch of all rows."""
-        again, job = self._again, self._job
-        if (
-            again is None
-            or again.objective is not self._objective
-            or again.update is not self._update
-            or again.shape != feed.y.shape
-            or again.weighted != (feed.weights.size > 0)
-            or feed.whole is None
-            or feed.chosen is not None
-            or job[t.MODE] != t.TRAIN
-        ):
+        whole = feed.whole if feed.chosen is None and self._job[t.MODE] == t.TRAIN else None
+        if whole is None or not self._step_again(whole.x, whole.y, whole.weights):
             self._go(feed, feed.rows, again=feed.chosen is None)
-            return
-        draws = job[t.DRAWS]
-        np.copyto(job, again.job)
-        job[t.ITERATION], job[t.DRAWS] = self.iterations, draws
+
+    def _step_again(self, x: Any, y: Any, weights: t.Float32, bounds: tuple[float, float] = ANY) -> bool:
+        """Go on with a run by the step of last time with other rows; False, and nothing is done, if they do not fit."""
+        again = self._again
+        if again is None or not again.fits(self._objective, self._update, x, y, weights):
+            return False
         try:
-            self._call(None, 1, again.space, feed.whole)
+            made = again.make(x, y, weights, bounds, self._sums, self.iterations)
         finally:
-            self._count(int(job[t.ITERATION]))
+            self._count(int(self._job[t.ITERATION]))
+        if self.plan.custom:
+            self._raise_custom()
+        return made
 
     def _watched(self, watch: Watch, rows: int) -> bool:
         """Call ``watch``, which may use this session itself, and go back to the run's own state."""
@@ -561,7 +557,7 @@ class Session:
         if not self._called:
             self._run_steps, self._called = machine_code(run_steps), True
         if self.plan.custom:
-            self.plan.raise_error(finite=bool(not self._sums[t.DIVERGED] and np.isfinite(self._sums[t.LOSS_SUM])))
+            self._raise_custom()
         if self._callback is not None:
             self._callback.raise_error()
             if self._job[t.LOSS_FAILED]:
@@ -569,6 +565,10 @@ class Session:
                     f"the loss {self._callback.name} has raised an exception, which was printed, or its gradient has "
                     "not y_pred's shape"
                 )
+
+    def _raise_custom(self) -> None:
+        """Raise what an activation of the user's has met with."""
+        self.plan.raise_error(finite=bool(not self._sums[t.DIVERGED] and np.isfinite(self._sums[t.LOSS_SUM])))
 
     def sums(self) -> t.Float64:
         """Return a copy of the running sums of the present epoch."""
@@ -672,12 +672,46 @@ class Session:
             # an epoch of which all rows are done
             self._sums, self._job[t.MODE] = memory.copied(sums), mode
 
-    def train_batch(self, feed: Feed) -> bool:
-        """Make one step with all rows; return False if the loss or a weight is not finite."""
+    def train_batch(self, feed: Feed, put_back: Callable[[], None]) -> dict[str, float]:
+        """Make one step with all rows, and return what it has measured.
+
+        Raises
+        ------
+        TrainingDivergedError
+            If the loss or a weight is not finite, after ``put_back`` has put back the weights.
+        """
         with self.turns.lock:
             self._begin(feed, t.TRAIN)
             self._step(feed)
-            return self._trained()
+            return self._measured_step(self._trained(), put_back)
+
+    def _measured_step(self, finite: bool, put_back: Callable[[], None]) -> dict[str, float]:
+        if not finite:
+            self.restore(put_back)
+            raise TrainingDivergedError("the step diverged: the loss or a weight became NaN or infinite")
+        return self.results()
+
+    def follows(self, purpose: object, optimizer: object) -> bool:
+        """Say whether the objective is that of a purpose, and the optimizer has the settings that it had last."""
+        if self._measured is not purpose or optimizer is not self._optimizer:
+            return False
+        settings = vars(optimizer)
+        self._seen["batches"] = settings["batches"]
+        return bool(settings == self._seen)
+
+    def train_again(self, x: Any, y: Any, weights: t.Float32, bounds: tuple[float, float]) -> dict[str, float] | None:
+        """Make the step of last time with other rows, as :meth:`train_batch` does.
+
+        Rows are checked here; None, and nothing is done, where they do not fit or that would be another step.
+        """
+        self._sums = memory.few_zeros(self._sums.size)
+        self._value_rows(1.0)
+        if not self._step_again(x, y, weights, bounds):
+            return None
+        assert self._again is not None
+        self.epochs_trained += 1
+        finite = self._again.has_finite(self.plan.network.parameters) and not self._sums[t.DIVERGED]
+        return self._measured_step(finite, self.turns.restore)
 
     def train_blocks(self, blocks: Iterable[Feed], watch: Watch | None = None) -> bool:
         """Train on feeds, each of them one batch, as on an epoch; return False if a loss or a weight is not finite.
@@ -739,7 +773,7 @@ class Session:
             self._begin(feed, t.GRADIENTS, ranks=ranks)
             total: t.Float32 = NOTHING
             for block in blocks:
-                self._value_rows(block)
+                self._value_rows(block.worth)
                 self._go(block, block.rows if ranks is None else ranks.all_of(block.rows), ranks=ranks)
                 whole = int(self._job[t.SHARDS]) * size
                 gradients = self._update.gradients[whole : whole + size]

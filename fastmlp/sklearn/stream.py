@@ -1,13 +1,18 @@
 """A stream of small batches for ``partial_fit``: one step each, without what a whole training makes around it."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from ..engine.feed import Feed
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.feed import NO_WEIGHTS, Feed
 from ..errors import TrainingDivergedError
 from ..history import History
-from .data import constant_weights, surely_fits, surely_fits_targets
+from ..inputs import surely_finite
+from .data import constant_weights, surely_fits_targets, surely_shaped
 from .training import Iterations, diverged, scale_of
 
 # the rows of one batch, by default
@@ -58,6 +63,12 @@ def settle(estimator: Any) -> Settled | None:
     )
 
 
+@lru_cache(16)
+def _weights(rows: int, scale: float) -> NDArray[np.float32]:
+    """Weights of rows that make one batch; the same object each time, so that a step knows them."""
+    return constant_weights(None, rows, scale) if scale != 1 else NO_WEIGHTS
+
+
 def goes_on(estimator: Any, settled: Settled, X: Any, y: Any) -> bool:
     """Make a step with rows, as ``partial_fit`` does; False, and nothing is done, where that needs a training.
 
@@ -70,15 +81,22 @@ def goes_on(estimator: Any, settled: Settled, X: Any, y: Any) -> bool:
     if (
         estimator._views is not None
         or settled.read(estimator) != settled.parameters
-        or not surely_fits(estimator, X)
+        or not surely_shaped(estimator, X)
         or not fewest <= len(X) <= most
-        or not surely_fits_targets(y, len(X), numeric=not estimator._classifies)
+        or type(y) is not np.ndarray
+        or y.shape != (len(X),)
     ):
         return False
-    targets = estimator._encode(y, anew=False, incremental=True)
     model, rows = estimator.model_, len(X)
+    weights = _weights(rows, settled.scale)
     try:
-        logs = model._make_step(Feed(X, targets, constant_weights(None, rows, settled.scale)))
+        # classes are numbered first; numbers are looked at on their way
+        logs = None if estimator._classifies else model._step_again(X, y, weights)
+        if logs is None:
+            if not surely_finite(X) or not surely_fits_targets(y, rows, numeric=not estimator._classifies):
+                return False
+            targets = estimator._encode(y, anew=False, incremental=True)
+            logs = model._step_again(X, targets, weights) or model._make_step(Feed(X, targets, weights))
     except TrainingDivergedError as error:
         raise diverged(error) from error
     iterations = Iterations(estimator, lambda logs, _: logs["loss"], None, None, rows, single=True)
