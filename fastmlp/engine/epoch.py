@@ -12,6 +12,7 @@ helper may come late, or sleep because the processor has other programs to run.
 import numpy as np
 
 from ..kernels.atomics import SPINS, Words, atomic_add, atomic_load, atomic_store, atomic_swap, relax
+from ..kernels.denormals import flush_denormals, restore_denormals
 from ..kernels.extension import Pack, pack
 from ..kernels.gemm import padded_rows
 from ..kernels.jit import entry, kernel
@@ -537,14 +538,16 @@ def run_steps(
         Whether this thread helps; it returns when the leader has finished.
     """
     frame, whole = pack((network, space, job)), pack((network, space, objective, update, job))
+    state = flush_denormals()
     if helper:
         assist(network, space, objective, update, data, job, sync, frame, whole)
-        return
-    if job[MODE] != EVALUATE:
+    elif job[MODE] != EVALUATE:
         train(network, space, objective, update, data, job, sums, sync, frame, whole)
     else:
         work_off(network, space, objective, update, data, job, sync, SHARE_BLOCKS, job[FIRST_STEP], frame, whole)
         rows = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - job[FIRST_STEP] * job[BATCH_SIZE]
         add_pieces(space, sums, -(-rows // job[BLOCK]))
         sums[ROW_SUM] += rows
-    publish(job, sync, FINISHED, 0)
+    if not helper:
+        publish(job, sync, FINISHED, 0)
+    restore_denormals(state)

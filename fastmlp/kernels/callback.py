@@ -18,6 +18,7 @@ from numba.core import types
 from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
+from .denormals import denormals_kept
 from .jit import JIT_DISABLED
 from .simd import address, operation
 
@@ -70,7 +71,8 @@ def call_address(_typing: Any, function: Any) -> Any:
 
     def emit(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
         kind = ir.FunctionType(INTEGER, [])
-        return builder.call(builder.inttoptr(values[0], kind.as_pointer()), [])
+        with denormals_kept(builder):
+            return builder.call(builder.inttoptr(values[0], kind.as_pointer()), [])
 
     return types.int64(types.int64), emit
 
@@ -253,7 +255,8 @@ def call_loss(
             for kind, array in zip(signature.args[1:4], values[1:4], strict=True)
         ]
         kind = ir.FunctionType(ir.DoubleType(), [buffer.type for buffer in buffers] + [INTEGER] * 3)
-        return builder.call(builder.inttoptr(values[0], kind.as_pointer()), [*buffers, *values[4:]])
+        with denormals_kept(builder):
+            return builder.call(builder.inttoptr(values[0], kind.as_pointer()), [*buffers, *values[4:]])
 
     return types.float64(types.int64, y_true, y_pred, gradient, types.int64, types.int64, types.int64), emit
 
