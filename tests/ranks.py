@@ -22,7 +22,7 @@ from fastmlp import (
 )
 from fastmlp.callbacks import EarlyStopping, ReduceLROnPlateau
 from fastmlp.distributed import MPI
-from fastmlp.engine import feed, session
+from fastmlp.engine import feed, pace, session
 from fastmlp.optimizers import LBFGS, SGD, Adam, RMSprop
 
 K = 12
@@ -140,7 +140,7 @@ def second_order():
 def threads():
     """More threads a rank, and so more shares of the work."""
     fastmlp.set_num_threads(2)
-    session.FLOPS_A_THREAD_AND_STEP = session.FLOPS_A_THREAD_AND_RUN = 1
+    session.FLOPS_A_THREAD_AND_STEP = pace.FLOPS_A_THREAD_AND_RUN = 1
     return model(Dense(64, "relu"), Dropout(0.2), Dense(64, "relu"), Dense(1)), *data(), {"epochs": 3}
 
 

@@ -273,7 +273,7 @@ def test_training_goes_on_as_if_nobody_had_looked(look):
 @pytest.mark.parametrize("name", ["shards", "wide"])
 def test_any_number_of_threads_gives_the_same_bits(name, monkeypatch):
     monkeypatch.setattr("fastmlp.engine.session.FLOPS_A_THREAD_AND_STEP", 1)
-    monkeypatch.setattr("fastmlp.engine.session.FLOPS_A_THREAD_AND_RUN", 1)
+    monkeypatch.setattr("fastmlp.engine.pace.FLOPS_A_THREAD_AND_RUN", 1)
     monkeypatch.setattr(Pace, "threads", lambda self, team: team)
     if name == "shards":
         model, x, y, weights = case(name)

@@ -310,7 +310,7 @@ def test_any_dtype_and_layout_gives_the_same_bits(given):
 @pytest.mark.jit_only
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
     monkeypatch.setattr("fastmlp.engine.session.FLOPS_A_THREAD_AND_STEP", 1)
-    monkeypatch.setattr("fastmlp.engine.session.FLOPS_A_THREAD_AND_RUN", 1)
+    monkeypatch.setattr("fastmlp.engine.pace.FLOPS_A_THREAD_AND_RUN", 1)
     monkeypatch.setattr(Pace, "threads", lambda self, team: team)
     x, y = problem(3001)
     results = []

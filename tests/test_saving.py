@@ -90,7 +90,7 @@ def test_training_goes_on_exactly(optimizer, path):
 def test_training_goes_on_exactly_with_other_numbers_of_threads(path, monkeypatch):
     # small work is not shared otherwise
     monkeypatch.setattr("fastmlp.engine.session.FLOPS_A_THREAD_AND_STEP", 1)
-    monkeypatch.setattr("fastmlp.engine.session.FLOPS_A_THREAD_AND_RUN", 1)
+    monkeypatch.setattr("fastmlp.engine.pace.FLOPS_A_THREAD_AND_RUN", 1)
     monkeypatch.setattr(Pace, "threads", lambda self, team: team)
     never_stopped, model = network(), network()
     fit(never_stopped, 6)

@@ -51,7 +51,7 @@ def outcome(name: str) -> list[bytes]:
 def test_any_number_of_threads_gives_the_same_bits(name, monkeypatch):
     # small work is not shared otherwise
     monkeypatch.setattr("fastmlp.engine.session.FLOPS_A_THREAD_AND_STEP", 1)
-    monkeypatch.setattr("fastmlp.engine.session.FLOPS_A_THREAD_AND_RUN", 1)
+    monkeypatch.setattr("fastmlp.engine.pace.FLOPS_A_THREAD_AND_RUN", 1)
     # nor by a first call, or where the other cores are in use
     monkeypatch.setattr(Pace, "threads", lambda self, team: team)
     fastmlp.set_num_threads(1)

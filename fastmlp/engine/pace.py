@@ -1,4 +1,25 @@
-"""Whether helpers help: on a processor that other programs use, a thread may wait for a helper that does not run."""
+"""How much work a compiled call has, by how many threads, and whether those help.
+
+On a processor that other programs use, a thread may wait for a helper that does not run.
+"""
+
+from ..kernels.jit import JIT_DISABLED
+from ..threads import get_num_threads
+
+# Ctrl-C, the progress bar and other threads get their turn this often
+SECONDS_A_CALL = 0.05
+# a clock may be coarse, or stand still
+SHORTEST = 1e-7
+# what a slow core manages; only the first call of a run is sized by it
+FLOPS_A_SECOND = 5e9
+# multiply-adds after which a call that is not yet timed looks up
+WORK_A_LOOK = FLOPS_A_SECOND / 2 * SECONDS_A_CALL
+# With less work a step than this for each thread, waiting for each other takes more than it saves; with less
+# a run, waking another thread does.
+FLOPS_A_THREAD_AND_STEP = 250_000
+FLOPS_A_THREAD_AND_RUN = 20_000_000
+# blocks of an evaluation or prediction that are run by one call at most: they have sums of their own
+MOST_BLOCKS = 256
 
 # compiled calls after which a team that was slower than its leader alone is tried again
 CALLS_ALONE = 8
@@ -26,3 +47,10 @@ class Pace:
             self._alone = seconds
         elif self._alone is not None and seconds > self._alone:
             self._rest = CALLS_ALONE
+
+
+def threads_for(shares: int, by_step: float, flops: float) -> int:
+    """Return how many threads to use: for so many shares, as a step has work for, for a run of so many flops."""
+    if JIT_DISABLED:
+        return 1
+    return int(max(1, min(get_num_threads(), shares, by_step, flops / FLOPS_A_THREAD_AND_RUN)))

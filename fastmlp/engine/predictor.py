@@ -19,9 +19,10 @@ from . import tables as t
 from .epoch import SPINS_A_LOOK
 from .feed import NO_ORDER, Feed, read_only
 from .interruption import begin_looking, given_up, new_job
+from .pace import FLOPS_A_SECOND, MOST_BLOCKS, SECONDS_A_CALL, SHORTEST, WORK_A_LOOK, threads_for
 from .plan import Plan
 from .rows import activate, compact, forward
-from .session import FLOPS_A_SECOND, MOST_BLOCKS, NOTHING, SECONDS_A_CALL, SHORTEST, WORK_A_LOOK, threads_for
+from .state import NOTHING
 from .tables import (
     ARRIVED,
     BLOCK,

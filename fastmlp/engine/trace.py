@@ -16,9 +16,9 @@ from ..kernels.jit import entry
 from ..rows import Rows
 from .chain import View
 from .interruption import new_job
+from .pace import MOST_BLOCKS
 from .plan import Plan
 from .rows import activate, compact, stage_forward
-from .session import MOST_BLOCKS
 from .tables import CAPACITY, LEFT_STRIDE, OUT, OUT_STRIDE, UNITS, Float32, Int64, Network, Workspace
 from .workspace import cut_batch, prediction_space
 
