@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from test_benchmarks import CONDITIONS, run
 
-from benchmarks import batch_size, distributed, feature_costs, many, report, roofline, scaling, sweep, time_to_accuracy
+from benchmarks import (
+    batch_size,
+    calls,
+    distributed,
+    feature_costs,
+    many,
+    report,
+    roofline,
+    scaling,
+    sweep,
+    time_to_accuracy,
+)
 from benchmarks.accuracy_trainers import TRAINERS, import_for
 from fastmlp.ladder import sides
 from fastmlp.ladder.cases import GROUPS, Case, start_weights
@@ -28,6 +39,7 @@ def of_case(case, picoseconds):
     ("module", "options"),
     [
         ("batch_size", ["folder", "--seeds", "--json"]),
+        ("calls", ["--calls", "--repeats", "--page"]),
         ("distributed", ["--seconds", "--network", "--page"]),
         ("feature_costs", ["--seconds", "--page"]),
         ("roofline", ["--ladder", "--seconds", "--page"]),
@@ -293,6 +305,17 @@ def test_copies_have_a_rate():
 
 
 @pytest.mark.jit_only
+def test_calls(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- calls: begin -->\n<!-- calls: end -->\nafter\n")
+    assert calls.main(["--calls", "2", "--repeats", "1", "--page", str(page)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.strip() in page.read_text()
+    figures = [float(line.split(" | ")[1].rstrip(" |")) for line in printed.splitlines()[2:] if line.startswith("| ")]
+    assert len(figures) in (5, 7)
+    assert all(0 < figure < np.inf for figure in figures)
+
+
 def test_many(monkeypatch, tmp_path, capsys):
     pytest.importorskip("sklearn")
     page = tmp_path / "page.md"

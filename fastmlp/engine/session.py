@@ -272,7 +272,7 @@ class Session(State):
                     if job[t.LAST_STEP] < stop:
                         # a rank wanted to end the epoch
                         steps = stop = int(job[t.LAST_STEP])
-                elif again and looking is None and job[t.MODE] == t.TRAIN and feed.direct and flops < AGAIN:
+                elif again and looking is None and job[t.MODE] == t.TRAIN and flops < AGAIN:
                     self._keep_step(space, feed)
                 if self._sums[t.DIVERGED] or stop == step:
                     return
@@ -285,7 +285,8 @@ class Session(State):
 
     def _keep_step(self, space: t.Workspace, feed: Feed) -> None:
         """Remember a step that was a run by itself, for others like it."""
-        if self._callback is None:
+        # rows of any type are floats when they are made again
+        if self._callback is None and isinstance(feed.x, np.ndarray):
             self._again = Again(
                 machine_code(run_steps), self.plan.network, space, self._objective, self._update, self._job, self._sync,
                 feed,
