@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from fastmlp import optimizers
+from fastmlp import BatchNormalization, Dense, Input, LayerNormalization, Sequential, optimizers
+from fastmlp.engine.tables import COUNT
+from fastmlp.kernels.jit import SIMD_WIDTH
+from fastmlp.optimizers.adam import adam_step
 
 # The order of the arguments in Keras 3, whose code is often called by position.
 ARGUMENTS = {
@@ -70,3 +73,40 @@ def test_settings_that_are_none_cannot_be_set(kind):
 def test_a_limit_is_one_number(name):
     with pytest.raises((TypeError, ValueError), match=f"{name} must be"):
         optimizers.SGD(**{name: np.ones(2)})
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_a_step_of_adam_is_exact_to_a_few_units_of_the_last_place(amsgrad):
+    """Root and quotient may be estimates; both moments from 1e-37 to 1e37, and zeros."""
+    rng = np.random.default_rng(0)
+    size = 64 * SIMD_WIDTH
+    w, g = np.zeros(size, np.float32), rng.standard_normal(size).astype(np.float32)
+    scales = (10.0 ** rng.uniform(-18, 18, size)).astype(np.float32)
+    m, v = (
+        g * scales * rng.uniform(0.5, 2, size).astype(np.float32),
+        (rng.uniform(0.5, 2, size) * scales * scales).astype(np.float32),
+    )
+    g *= scales
+    m[:SIMD_WIDTH] = g[:SIMD_WIDTH] = 0
+    v[: 2 * SIMD_WIDTH] = g[: 2 * SIMD_WIDTH] = 0
+    largest = v * rng.uniform(0.5, 2, size).astype(np.float32)
+    exact = [array.astype(np.float64) for array in (g, m, v, largest)]
+    first = exact[1] + 0.25 * (exact[0] - exact[1])
+    second = exact[2] + 0.125 * (exact[0] ** 2 - exact[2])
+    under = np.maximum(exact[3], second) if amsgrad else second
+    adam_step(
+        w, g, m, v, largest, np.float32(0.5), np.float32(0.25), np.float32(0.125), np.float32(1e-7), amsgrad
+    )  # fmt: skip
+    np.testing.assert_allclose(v, second, rtol=3e-7, atol=1e-37)
+    np.testing.assert_allclose(m, first, rtol=3e-7, atol=1e-37)
+    np.testing.assert_allclose(w, -0.5 * first / (np.sqrt(under) + np.float64(np.float32(1e-7))), rtol=1e-6)
+
+
+@pytest.mark.parametrize("units", [1, 3, 17, 64])
+def test_what_an_optimizer_steps_at_once_are_whole_vectors(units):
+    layers = [Dense(units, "relu"), BatchNormalization(), Dense(37), LayerNormalization(), Dense(units, use_bias=False)]
+    model = Sequential([Input((5,)), *layers])
+    model.build()
+    counts = model._session.plan.network.items[:, COUNT]
+    assert len(counts) > 5
+    assert not (counts % SIMD_WIDTH).any()

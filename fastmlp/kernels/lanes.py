@@ -23,6 +23,7 @@ from .simd import (
     address,
     broadcast,
     fold,
+    fused,
     operation,
     tile_load,
     tile_store,
@@ -156,6 +157,45 @@ def tile_scale(_typing: Any, tile: Any, factor: Any) -> Any:
 
 
 @operation
+def tile_add_scaled(_typing: Any, tile: Any, other: Any, factor: Any) -> Any:
+    """Return ``tile + factor * other``, rounded once where the processor can."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        value, second, scalar = arguments
+        vector, add = broadcast(builder, scalar), fused(builder)
+
+        def combine(own: Any, addend: Any) -> Any:
+            return builder.call(add, [vector, addend, own])
+
+        return _placewise(builder, tile, value, lambda index: builder.extract_value(second, index), combine)
+
+    return tile(tile, other, types.float32), emit
+
+
+@operation
+def tile_over_root(_typing: Any, tile: Any, radicand: Any, epsilon: Any) -> Any:
+    """Return ``tile / (sqrt(radicand) + epsilon)`` within a few units of the last place.
+
+    Roots and divisions are the slowest operations of all; where LLVM knows of quicker estimates it takes those, and a
+    step of Newton's. An infinite radicand gives NaN there.
+    """
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        value, second, scalar = arguments
+        vector = broadcast(builder, scalar)
+        function_type = ir.FunctionType(VECTOR, [VECTOR])
+        root = cgutils.get_or_insert_function(builder.module, function_type, f"llvm.sqrt.v{SIMD_WIDTH}f32")
+
+        def combine(own: Any, under: Any) -> Any:
+            divisor = builder.fadd(builder.call(root, [under], fastmath=("afn", "ninf")), vector)
+            return builder.fdiv(own, divisor, flags=("arcp", "ninf"))
+
+        return _placewise(builder, tile, value, lambda index: builder.extract_value(second, index), combine)
+
+    return tile(tile, radicand, types.float32), emit
+
+
+@operation
 def lanes_sum(_typing: Any, tile: Any) -> Any:
     """Return the sum of the lanes of a tile of one vector, added in halves."""
 
@@ -180,8 +220,10 @@ if JIT_DISABLED:
         lanes_largest,
         lanes_sum,
         tile_add,
+        tile_add_scaled,
         tile_larger,
         tile_load_part,
+        tile_over_root,
         tile_product,
         tile_scale,
         tile_shift,
@@ -189,8 +231,8 @@ if JIT_DISABLED:
     )
 
 __all__ = [
-    "copy_row", "lanes_sum", "row_largest", "row_squares", "row_sum", "store_lanes", "tile_add",
-    "tile_load_part", "tile_product", "tile_scale", "tile_shift", "tile_store_part",
+    "copy_row", "lanes_sum", "row_largest", "row_squares", "row_sum", "store_lanes", "tile_add", "tile_add_scaled",
+    "tile_larger", "tile_load_part", "tile_over_root", "tile_product", "tile_scale", "tile_shift", "tile_store_part",
 ]  # fmt: skip
 
 

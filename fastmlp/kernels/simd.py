@@ -97,7 +97,7 @@ def broadcast(builder: Any, scalar: Any) -> Any:
     return builder.shuffle_vector(single, ir.Constant(VECTOR, ir.Undefined), lanes)
 
 
-def _fma(builder: Any) -> Any:
+def fused(builder: Any) -> Any:
     """LLVM's product and sum of vectors, one instruction where the processor has it."""
     return cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(VECTOR, [VECTOR] * 3), f"llvm.fmuladd.v{SIMD_WIDTH}f32"
@@ -192,7 +192,7 @@ def tile_fma(
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, left_array, left_start, stride, right_array, right_start = arguments
-        fma = _fma(builder)
+        fma = fused(builder)
         vectors = [
             _load(
                 builder,
@@ -229,7 +229,7 @@ def tile_fma_lanes(
         factor = _load(builder, address(context, builder, signature.args[4], right_array, right_start))
         data = address(context, builder, signature.args[1], left_array, left_start)
         for row, pointer in enumerate(_row_starts(builder, data, stride, tile.rows)):
-            total = builder.call(_fma(builder), [factor, _load(builder, pointer), builder.extract_value(value, row)])
+            total = builder.call(fused(builder), [factor, _load(builder, pointer), builder.extract_value(value, row)])
             value = builder.insert_value(value, total, row)
         return value
 

@@ -101,6 +101,17 @@ def tile_scale(tile: Tile, factor: np.float32) -> Tile:
     return tile * factor
 
 
+def tile_add_scaled(tile: Tile, other: Tile, factor: np.float32) -> Tile:
+    """Return ``tile + factor * other``."""
+    return tile + factor * other
+
+
+def tile_over_root(tile: Tile, radicand: Tile, epsilon: np.float32) -> Tile:
+    """Return ``tile / (sqrt(radicand) + epsilon)``."""
+    quotient: Tile = np.divide(tile, np.sqrt(radicand) + epsilon, dtype=np.float32)
+    return quotient
+
+
 def lanes_sum(tile: Tile) -> np.float32:
     """Return the sum of a tile's one row, added in halves."""
     while tile.size > 1:

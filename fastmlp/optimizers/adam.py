@@ -2,14 +2,24 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..errors import check_flag
-from ..kernels.jit import kernel
+from ..kernels.jit import SIMD_WIDTH, inlined, kernel
+from ..kernels.lanes import (
+    ONE_VECTOR,
+    tile_add_scaled,
+    tile_larger,
+    tile_over_root,
+    tile_product,
+)
+from ..kernels.simd import tile_load, tile_store
 from .base import FIRST, MOMENTUM, RATE, SECOND, Buffer, Optimizer, Settings, check_epsilon, check_number
 
 ADAM_KIND = 1
+MINUS = np.float32(-1)
 
 # exp of it is below half a unit in the last place of 1
 SMALLEST_EXPONENT = -40.0
@@ -32,6 +42,12 @@ def adam_factors(settings: Settings, rate: float, update: int, factors: Buffer) 
     factors[FIRST] = 1 - settings[MOMENTUM]
 
 
+@inlined
+def moved(moment: Any, to: Any, share: np.float32) -> Any:
+    """A tile that has moved a share of the way to another one."""
+    return tile_add_scaled(moment, tile_add_scaled(to, moment, MINUS), share)
+
+
 @kernel
 def adam_step(
     w: Buffer,
@@ -50,20 +66,21 @@ def adam_step(
     ``m += (1 - beta_1)(g - m); v += (1 - beta_2)(g^2 - v); w -= alpha m / (sqrt(v) + epsilon)``, where
     ``alpha = rate sqrt(1 - beta_2^t) / (1 - beta_1^t)``; AMSGrad divides by the largest v so far. ``rest_1`` and
     ``rest_2`` are 1 - beta_1 and 1 - beta_2, rounded once: 1 - float32(0.999) would be off by 1e-5.
+
+    All arrays are of whole vectors. The quotient is approximate, so every element must be made in the same way: a loop
+    that LLVM makes vectors of would have other bits in its rest.
     """
-    if amsgrad:
-        for i in range(w.size):
-            m[i] += rest_1 * (g[i] - m[i])
-            v[i] += rest_2 * (g[i] * g[i] - v[i])
-            largest[i] = max(largest[i], v[i])
-            w[i] -= alpha * m[i] / (np.sqrt(largest[i]) + epsilon)
-    else:
-        for i in range(w.size):
-            first = m[i] + rest_1 * (g[i] - m[i])
-            second = v[i] + rest_2 * (g[i] * g[i] - v[i])
-            m[i] = first
-            v[i] = second
-            w[i] -= alpha * first / (np.sqrt(second) + epsilon)
+    for i in range(0, w.size, SIMD_WIDTH):
+        gradient = tile_load(ONE_VECTOR, g, i, 0)
+        first = moved(tile_load(ONE_VECTOR, m, i, 0), gradient, rest_1)
+        second = moved(tile_load(ONE_VECTOR, v, i, 0), tile_product(gradient, gradient), rest_2)
+        tile_store(first, m, i, 0)
+        tile_store(second, v, i, 0)
+        if amsgrad:
+            second = tile_larger(tile_load(ONE_VECTOR, largest, i, 0), second)
+            tile_store(second, largest, i, 0)
+        step = tile_over_root(first, second, epsilon)
+        tile_store(tile_add_scaled(tile_load(ONE_VECTOR, w, i, 0), step, -alpha), w, i, 0)
 
 
 @dataclass

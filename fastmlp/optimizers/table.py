@@ -110,6 +110,8 @@ def optimizer_step(
         From :func:`step_factors`.
     slots : flat buffer
         Slot s of parameter i is at ``s * parameters.size + i``; an optimizer touches only the slots it has.
+    count : int
+        Whole vectors.
     """
     size = parameters.size
     decay, rate, small = factors[DECAY], factors[RATE], factors[SMALL]
