@@ -184,6 +184,18 @@ def test_a_step_within_a_fit_of_the_same_thread_goes_the_long_way():
     assert model.optimizer.iterations == 5
 
 
+def test_what_is_centred_is_so_by_the_targets_of_each_batch():
+    models = [network(metrics=["r2_score"]) for _ in range(2)]
+    for number in range(4):
+        targets = Y + np.float32(1e4 * number)
+        results = []
+        for forgetful, model in enumerate(models):
+            if forgetful and model._session is not None:
+                model._session._again = None
+            results.append(model.train_on_batch(X, targets))
+        assert results[0] == results[1]
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_bad_rows_of_a_stream_change_nothing(bad):
     model = network()

@@ -285,8 +285,8 @@ class Session(State):
 
     def _keep_step(self, space: t.Workspace, feed: Feed) -> None:
         """Remember a step that was a run by itself, for others like it."""
-        # rows of any type are floats when they are made again
-        if self._callback is None and isinstance(feed.x, np.ndarray):
+        # rows of any type are floats when they are made again; what is centred would be by the targets of that step
+        if self._callback is None and isinstance(feed.x, np.ndarray) and not self.centred:
             self._again = Again(
                 machine_code(run_steps), self.plan.network, space, self._objective, self._update, self._job, self._sync,
                 feed,
