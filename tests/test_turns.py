@@ -2,6 +2,7 @@
 
 import copy
 import multiprocessing
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -343,3 +344,38 @@ def test_a_thread_that_a_callback_waits_for_can_save_the_model(hook, blocks, tmp
         for weight, expected in zip(there, here, strict=True):
             np.testing.assert_array_equal(weight, expected)
     assert saved
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer of signals")
+def test_steps_of_a_stream_can_be_interrupted_anywhere_while_others_predict():
+    model = make_model()
+    model.train_on_batch(ROWS[:32], TARGETS[:32])
+    over = threading.Event()
+
+    def predict():
+        while not over.is_set():
+            model(ROWS[:32])
+
+    readers = [threading.Thread(target=predict) for _ in range(2)]
+    # the handler that there is by default
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    moments = np.random.default_rng(0).uniform(1e-5, 1e-3, 500)
+    try:
+        for reader in readers:
+            reader.start()
+        for moment in moments:
+            with pytest.raises(KeyboardInterrupt):
+                forever(model, moment)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        over.set()
+        for reader in readers:
+            reader.join()
+    assert np.isfinite(model.train_on_batch(ROWS[:32], TARGETS[:32]))
+
+
+def forever(model, moment):
+    signal.setitimer(signal.ITIMER_REAL, moment)
+    while True:
+        model.train_on_batch(ROWS[:32], TARGETS[:32])

@@ -7,6 +7,7 @@ other threads read those. Predictions that have begun before the training are wa
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ from ..kernels import memory
 from .tables import Float32, Network
 
 R = TypeVar("R")
+# seconds; the shortest predictions take a tenth of it
+A_MOMENT = 5e-5
 
 
 class Turns:
@@ -41,7 +44,6 @@ class Turns:
         self.lock = threading.RLock()
         # guards the fields below, for moments only
         self._gate = threading.Lock()
-        self._idle = threading.Condition(self._gate)
         # the thread that may write at present, and whether it is within fit
         self._writer: int | None = None
         self._fitting = False
@@ -69,8 +71,6 @@ class Turns:
             if counted:
                 with self._gate:
                     self._readers -= 1
-                    if self._readers == 0:
-                        self._idle.notify_all()
 
     def keep(self) -> None:
         """Remember the parameters, for other threads' predictions and :meth:`restore`."""
@@ -153,8 +153,7 @@ class Turns:
                 with self._gate:
                     self._keep()
                     self._writer = threading.get_ident()
-                    while self._readers:
-                        self._idle.wait()
+                self._await_readers()
                 return change(*arguments)
             finally:
                 with self._gate:
@@ -207,8 +206,13 @@ class Turns:
             if self._writer != threading.get_ident():
                 self._keep()
             self._writer, self._fitting = threading.get_ident(), fitting
-            while self._readers:
-                self._idle.wait()
+        self._await_readers()
+
+    def _await_readers(self) -> None:
+        """Wait for predictions that have begun to read what is about to change."""
+        # not by a condition: Ctrl-C in its wait can come while it has not got its lock back
+        while self._readers:
+            time.sleep(A_MOMENT)
 
 
 _everyone: weakref.WeakSet[Turns] = weakref.WeakSet()
