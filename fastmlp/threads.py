@@ -22,7 +22,8 @@ from .errors import check_count
 VARIABLE = "FASTMLP_NUM_THREADS"
 LARGEST = 256
 
-Work = tuple[Callable[..., None], tuple[Any, ...]]
+# what a helper is to call, or nothing any more
+Work = list[tuple[Callable[..., None], tuple[Any, ...]]]
 
 
 def available_cores() -> int:
@@ -59,7 +60,12 @@ class _Helper(threading.Thread):
 
     def run(self) -> None:
         while True:
-            function, arguments = self.inbox.get()
+            work = self.inbox.get()
+            try:
+                function, arguments = work.pop()
+            except IndexError:
+                # it came too late
+                continue
             function(*arguments)
             # keep nobody's arrays alive while waiting
             del function, arguments
@@ -137,10 +143,21 @@ class Team:
         """How many threads there are, the caller included."""
         return 1 + len(self._helpers)
 
-    def help(self, function: Callable[..., None], arguments: tuple[Any, ...], count: int) -> None:
-        """Let ``count`` helpers run ``function(*arguments)``, each when it gets to it; returns at once."""
-        for helper in self._helpers[:count]:
-            helper.inbox.put((function, arguments))
+    @contextmanager
+    def helping(self, function: Callable[..., None], arguments: tuple[Any, ...], count: int) -> Iterator[None]:
+        """Have ``count`` helpers run ``function(*arguments)`` meanwhile, each when it gets to it.
+
+        Who has not begun at the end never will, so that the arguments of a late one do not pile up.
+        """
+        given: list[Work] = []
+        try:
+            for helper in self._helpers[:count]:
+                given.append([(function, arguments)])
+                helper.inbox.put(given[-1])
+            yield
+        finally:
+            for work in given:
+                work.clear()
 
 
 def set_num_threads(threads: int | None) -> None:

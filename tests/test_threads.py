@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -180,12 +181,41 @@ def test_helpers_are_lent_to_one_at_a_time(monkeypatch):
             done.append(number)
             finished.release()
 
-        first.help(work, (7,), 2)
-        for _ in range(2):
-            assert finished.acquire(timeout=10)
+        with first.helping(work, (7,), 2):
+            for _ in range(2):
+                assert finished.acquire(timeout=10)
         assert done == [7, 7]
     with threads.Team(2) as third:
         assert third.size == 2
+
+
+def test_a_late_helper_does_not_begin_and_holds_nothing(monkeypatch):
+    monkeypatch.setattr(threads, "_pool", threads._Pool())
+    fastmlp.set_num_threads(2)
+    busy, free, done = threading.Event(), threading.Event(), threading.Event()
+    calls: list[str] = []
+
+    def hold():
+        busy.set()
+        assert free.wait(10)
+
+    def last():
+        calls.append("last")
+        done.set()
+
+    with threads.Team(2) as team:
+        with team.helping(hold, (), 1):
+            assert busy.wait(10)
+        rows = np.ones(3)
+        alive = weakref.ref(rows)
+        with team.helping(calls.append, (rows,), 1):
+            pass
+        del rows
+        assert alive() is None
+        with team.helping(last, (), 1):
+            free.set()
+            assert done.wait(10)
+    assert calls == ["last"]
 
 
 def test_helpers_rest_where_they_do_not_help():

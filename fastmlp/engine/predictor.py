@@ -179,8 +179,8 @@ class Predictor:
                     network, space, part, job, out[first:last].reshape(-1), t.new_words(team.size),
                 )  # fmt: skip
                 looking = begin_looking(job, WORK_A_LOOK, long=seconds_a_block > SECONDS_A_CALL)
-                team.help(predict_rows, (*work, True), team.size - 1)
-                predict_rows(*work, False)
+                with team.helping(predict_rows, (*work, True), team.size - 1):
+                    predict_rows(*work, False)
                 if looking is not None:
                     looking.raise_error()
                 seconds_a_block = max(SHORTEST, time.perf_counter() - begun) / -(-(last - first) // block)

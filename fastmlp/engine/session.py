@@ -334,9 +334,8 @@ class Session(State):
             self.plan.network, space, self._objective, self._update, data, self._job, self._sums, sync
         )  # fmt: skip
         try:
-            if team is not None and threads > 1:
-                team.help(run_steps, (*arguments, True), threads - 1)
-            with nullcontext() if self._callback is None else nothing_dropped():
+            helping = nullcontext() if team is None else team.helping(run_steps, (*arguments, True), threads - 1)
+            with helping, nullcontext() if self._callback is None else nothing_dropped():
                 self._run_steps(*arguments, False)
         except BaseException:
             # helpers wait for a leader whom Ctrl-C may have kept from coming
