@@ -7,11 +7,14 @@ import numpy as np
 
 from ..inputs import FLOAT32, LARGEST
 from ..kernels import memory
+from ..kernels.extension import address_of, call_kept, keep_call, new_room
 from ..kernels.jit import entry, kernel, machine_code
 from .feed import NO_ORDER, NO_WEIGHTS, Feed, read_only
 from .tables import DRAWS, ITERATION, Data, Float32, Float64, Int64, Network, Objective, Update, Workspace
 
 BOUND = np.float32(LARGEST)
+# what came of a step
+REFUSED, NOT_FINITE, FINITE = range(3)
 
 
 @kernel
@@ -27,8 +30,8 @@ def copy_within(values: Float32, copy: Float32, low: Any, high: Any) -> bool:
     return bool(outside == 0)
 
 
-@entry
-def all_finite(values: Float32) -> bool:
+@kernel
+def are_finite(values: Float32) -> bool:
     """Say whether all numbers are finite."""
     outside = np.int32(0)
     for i in range(values.size):
@@ -37,33 +40,60 @@ def all_finite(values: Float32) -> bool:
 
 
 @entry
-def take_rows(
+def keep_step(
+    network: Network, space: Workspace, objective: Objective, update: Update, data: Data, job: Int64, sums: Float64,
+    sync: Int64, room: Int64,
+) -> int:  # fmt: skip
+    """Keep a call of ``run_steps`` by a thread alone; returns what calls it."""
+    return int(keep_call((network, space, objective, update, data, job, sums, sync, False), room))
+
+
+@entry
+def make_step(
     x: Float32,
     y: Float32,
     weights: Float32,
+    sums: Float64,
     own_x: Float32,
     own_y: Float32,
     own_weights: Float32,
+    own_sums: Float64,
     job: Int64,
     own_job: Int64,
+    parameters: Float32,
+    run_steps: int,
+    caller: int,
+    room: Int64,
     low: float,
     high: float,
     iterations: int,
-) -> bool:
-    """Copy a batch to where a step reads it, and that step's job; False if a number is none that a step may see.
+) -> int:
+    """Copy a batch to where a kept step reads it, set its job up, and make it.
 
     Parameters
     ----------
     x, y, weights : float32 (n, K), (n, columns), (n,) or (0,)
         The batch.
-    own_x, own_y, own_weights : float32 of the same shapes
+    sums : float64 buffer
+        Running sums, with which the step goes on.
+    own_x, own_y, own_weights, own_sums : of the same shapes
         Overwritten in any case.
     job, own_job : int64 (JOB_FIELDS,)
         The second one replaces the first one, but for what is counted.
+    parameters : float32 buffer
+        What the step changes.
+    run_steps, caller, room : int, int, int64 buffer
+        The call that is kept.
     low, high : float
         Bounds of the targets.
     iterations : int
         The batches that the optimizer has seen.
+
+    Returns
+    -------
+    int
+        ``REFUSED`` if a number is none that a step may see, and no step was made; else ``FINITE`` or ``NOT_FINITE``,
+        which is about the parameters.
     """
     fine = copy_within(weights, own_weights, 0, BOUND)
     for row in range(own_x.shape[0]):
@@ -73,7 +103,14 @@ def take_rows(
     for i in range(job.size):
         job[i] = own_job[i]
     job[DRAWS], job[ITERATION] = draws, iterations
-    return bool(fine)
+    if not fine:
+        return REFUSED
+    for i in range(sums.size):
+        own_sums[i] = sums[i]
+    call_kept(caller, run_steps, room)
+    for i in range(sums.size):
+        sums[i] = own_sums[i]
+    return FINITE if are_finite(parameters) else NOT_FINITE
 
 
 def _is_floats(array: Any, shape: tuple[int, ...]) -> bool:
@@ -91,11 +128,13 @@ class Again:
     Parameters
     ----------
     run_steps : callable
-        Machine code of the compiled loop.
+        The compiled loop, which has been called.
     network, objective, update, space
         Of that step; it cannot be made again with others.
     job : int64 array
         The session's, as for that step. Everything in it follows from the others, but for what is counted.
+    sums : float64 array
+        The session's.
     words : int64 array
         Those of a thread alone.
     feed : Feed
@@ -110,21 +149,25 @@ class Again:
         objective: Objective,
         update: Update,
         job: Int64,
+        sums: Float64,
         words: Int64,
         feed: Feed,
     ) -> None:
         self._objective, self._update = objective, update
         self._shapes = feed.x.shape, feed.y.shape, feed.weights.shape
         x, y, weights = (memory.zeros(shape) for shape in self._shapes)
-        data = Data(read_only(x), read_only(y), read_only(weights), NO_ORDER)
-        self._own = x, y, weights, job, job.copy()
-        self._words = words
-        self._run_steps, self._arguments = run_steps, (network, space, objective, update, data, job)
-        # one signature for all, of arrays that are only read; machine code looks at no types
-        take_rows(data.x, data.y, data.weights, x, y, weights, job, self._own[-1], -np.inf, np.inf, 0)
-        all_finite(network.parameters)
-        self._take_rows: Callable[..., bool] = machine_code(take_rows)
-        self._all_finite: Callable[..., bool] = machine_code(all_finite)
+        data, own_sums, room = Data(read_only(x), read_only(y), read_only(weights), NO_ORDER), sums.copy(), new_room()
+        # the room has no references: these are
+        self._kept = network, space, objective, update, data, job, own_sums, words
+        caller = keep_step(*self._kept, room)
+        address = address_of(run_steps, *self._kept, False)
+        self._own = (
+            x, y, weights, own_sums, job, job.copy(), network.parameters, address, caller, room
+        )  # fmt: skip
+        # one signature for all, of arrays that are only read; a row that is none makes no step
+        nothing = read_only(np.full(x.shape, np.nan, np.float32))
+        make_step(nothing, data.y, data.weights, sums, *self._own, -np.inf, np.inf, 0)
+        self._make_step: Callable[..., int] = machine_code(make_step)
 
     def fits(self, objective: Objective, update: Update, x: Any, y: Any, weights: Float32) -> bool:
         """Say whether this is the step to make, and rows are as many, and float32 that machine code can read."""
@@ -136,13 +179,10 @@ class Again:
 
     def make(
         self, x: Float32, y: Float32, weights: Float32, bounds: tuple[float, float], sums: Float64, iterations: int
-    ) -> bool:
-        """Make the step with rows that fit; False, and nothing is done, if a number is not finite or out of bounds."""
-        if not self._take_rows(x, y, weights, *self._own, *bounds, iterations):
-            return False
-        self._run_steps(*self._arguments, sums, self._words, False)
-        return True
+    ) -> int:
+        """Make the step with rows that fit, and say what came of it.
 
-    def has_finite(self, parameters: Float32) -> bool:
-        """Say whether all parameters are finite."""
-        return bool(self._all_finite(parameters))
+        ``REFUSED``, and nothing is done, if a number is not finite or out of bounds; else whether the parameters are
+        finite.
+        """
+        return self._make_step(x, y, weights, sums, *self._own, *bounds, iterations)

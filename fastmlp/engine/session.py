@@ -20,7 +20,7 @@ from ..losses.table import is_common as is_common_loss
 from ..metrics.kinds import FIRST_PARAMETER, LAST_PARAMETER, R2, WEIGHTED
 from ..threads import Team
 from . import tables as t
-from .again import Again
+from .again import FINITE, REFUSED, Again
 from .epoch import FINISHED, run_steps
 from .extensions import custom_loss_address, loss_address, metric_address, update_address
 from .feed import NO_ORDER, Feed
@@ -288,21 +288,21 @@ class Session(State):
         # rows of any type are floats when they are made again; what is centred would be by the targets of that step
         if self._callback is None and isinstance(feed.x, np.ndarray) and not self.centred:
             self._again = Again(
-                machine_code(run_steps), self.plan.network, space, self._objective, self._update, self._job, self._sync,
+                run_steps, self.plan.network, space, self._objective, self._update, self._job, self._sums, self._sync,
                 feed,
             )  # fmt: skip
 
     def _step(self, feed: Feed) -> None:
         """Go on with a run by one batch of all rows."""
         whole = feed.whole if feed.chosen is None and self._job[t.MODE] == t.TRAIN else None
-        if whole is None or not self._step_again(whole.x, whole.y, whole.weights):
+        if whole is None or self._step_again(whole.x, whole.y, whole.weights) == REFUSED:
             self._go(feed, feed.rows, again=feed.chosen is None)
 
-    def _step_again(self, x: Any, y: Any, weights: t.Float32, bounds: tuple[float, float] = ANY) -> bool:
-        """Go on with a run by the step of last time with other rows; False, and nothing is done, if they do not fit."""
+    def _step_again(self, x: Any, y: Any, weights: t.Float32, bounds: tuple[float, float] = ANY) -> int:
+        """Go on with a run by the step of last time with other rows; ``REFUSED`` if they do not fit."""
         again = self._again
         if again is None or not again.fits(self._objective, self._update, x, y, weights):
-            return False
+            return REFUSED
         try:
             made = again.make(x, y, weights, bounds, self._sums, self.iterations)
         finally:
@@ -469,12 +469,11 @@ class Session(State):
         """
         self._sums = memory.few_zeros(self._sums.size)
         self._value_rows(1.0)
-        if not self._step_again(x, y, weights, bounds):
+        made = self._step_again(x, y, weights, bounds)
+        if made == REFUSED:
             return None
-        assert self._again is not None
         self.epochs_trained += 1
-        finite = self._again.has_finite(self.plan.network.parameters) and not self._sums[t.DIVERGED]
-        return self._measured_step(finite, self.turns.restore)
+        return self._measured_step(made == FINITE and not self._sums[t.DIVERGED], self.turns.restore)
 
     def train_blocks(self, blocks: Iterable[Feed], watch: Watch | None = None) -> bool:
         """Train on feeds, each of them one batch, as on an epoch; return False if a loss or a weight is not finite.
