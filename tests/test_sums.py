@@ -6,7 +6,7 @@ import pytest
 from fastmlp.kernels.sums import LANES, sum_of
 
 
-@pytest.mark.parametrize("size", [0, 1, LANES - 1, LANES, LANES + 1, 2 * LANES, 101, 1531])
+@pytest.mark.parametrize("size", [0, 1, LANES - 1, LANES, LANES + 1, 2 * LANES, 3 * LANES + 5, 1531])
 @pytest.mark.parametrize("squared", [False, True])
 def test_sums(size, squared):
     values = np.random.default_rng(size).normal(0, 3, size).astype(np.float32)

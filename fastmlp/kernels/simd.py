@@ -106,7 +106,7 @@ def fused(builder: Any) -> Any:
 
 def fold(builder: Any, vector: Any, combine: Callable[[Any, Any], Any]) -> Any:
     """Combine a vector's lanes in halves, always in the same way, into one number."""
-    width = SIMD_WIDTH
+    width = vector.type.count
     while width > 1:
         width //= 2
         low, high = (
