@@ -35,10 +35,9 @@ class History(Callback):
     """
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
-        super().__init__()
+        self.params: dict[str, Any] = {} if params is None else dict(params)
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
-        self.params: dict[str, Any] = dict(params or {})
         # in which epochs there is a value of a name
         self._epochs: dict[str, list[int]] = {}
 
@@ -75,10 +74,14 @@ class History(Callback):
 
     def append(self, epoch: int, logs: Mapping[str, float]) -> None:
         """Add a finished epoch, counted from 0, with the values computed in it."""
-        self.epoch.append(int(epoch))
+        epoch, history = int(epoch), self.history
+        self.epoch.append(epoch)
         for name, value in logs.items():
-            self.history.setdefault(name, []).append(float(value))
-            self._epochs.setdefault(name, []).append(int(epoch))
+            if name in history:
+                history[name].append(float(value))
+                self._epochs.setdefault(name, []).append(epoch)
+            else:
+                history[name], self._epochs[name] = [float(value)], [epoch]
 
     def epochs_of(self, name: str) -> list[int]:
         """Return the epochs, counted from 0, to which the values of a name belong.

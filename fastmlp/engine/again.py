@@ -1,11 +1,12 @@
 """A step that is a run by itself, made again with other rows as in a stream: what does not change is kept."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..inputs import FLOAT32, LARGEST
+from ..inputs import LARGEST
 from ..kernels import memory
 from ..kernels.extension import address_of, call_kept, keep_call, new_room
 from ..kernels.jit import entry, kernel, machine_code
@@ -50,10 +51,6 @@ def keep_step(
 
 @entry
 def make_step(
-    x: Float32,
-    y: Float32,
-    weights: Float32,
-    sums: Float64,
     own_x: Float32,
     own_y: Float32,
     own_weights: Float32,
@@ -64,6 +61,10 @@ def make_step(
     run_steps: int,
     caller: int,
     room: Int64,
+    x: Float32,
+    y: Float32,
+    weights: Float32,
+    sums: Float64,
     low: float,
     high: float,
     iterations: int,
@@ -72,11 +73,7 @@ def make_step(
 
     Parameters
     ----------
-    x, y, weights : float32 (n, K), (n, columns), (n,) or (0,)
-        The batch.
-    sums : float64 buffer
-        Running sums, with which the step goes on.
-    own_x, own_y, own_weights, own_sums : of the same shapes
+    own_x, own_y, own_weights, own_sums : of the batch's shapes
         Overwritten in any case.
     job, own_job : int64 (JOB_FIELDS,)
         The second one replaces the first one, but for what is counted.
@@ -84,6 +81,10 @@ def make_step(
         What the step changes.
     run_steps, caller, room : int, int, int64 buffer
         The call that is kept.
+    x, y, weights : float32 (n, K), (n, columns), (n,) or (0,)
+        The batch.
+    sums : float64 buffer
+        Running sums, with which the step goes on.
     low, high : float
         Bounds of the targets.
     iterations : int
@@ -113,13 +114,10 @@ def make_step(
     return FINITE if are_finite(parameters) else NOT_FINITE
 
 
-def _is_floats(array: Any, shape: tuple[int, ...]) -> bool:
-    """Say whether an object is an array that machine code can read, of this shape."""
-    # not a subclass, which may give its numbers another meaning; there is one object for the native dtype
-    if type(array) is not np.ndarray or array.shape != shape or array.dtype is not FLOAT32:
-        return False
+def _is_readable(array: Any, shape: tuple[int, ...]) -> bool:
+    """Say whether float32 are as machine code reads them, and of this shape."""
     flags = array.flags
-    return flags.c_contiguous and flags.aligned
+    return bool(array.shape == shape and flags.c_contiguous and flags.aligned)
 
 
 class Again:
@@ -161,20 +159,18 @@ class Again:
         self._kept = network, space, objective, update, data, job, own_sums, words
         caller = keep_step(*self._kept, room)
         address = address_of(run_steps, *self._kept, False)
-        self._own = (
-            x, y, weights, own_sums, job, job.copy(), network.parameters, address, caller, room
-        )  # fmt: skip
+        own = x, y, weights, own_sums, job, job.copy(), network.parameters, address, caller, room
         # one signature for all, of arrays that are only read; a row that is none makes no step
         nothing = read_only(np.full(x.shape, np.nan, np.float32))
-        make_step(nothing, data.y, data.weights, sums, *self._own, -np.inf, np.inf, 0)
-        self._make_step: Callable[..., int] = machine_code(make_step)
+        make_step(*own, nothing, data.y, data.weights, sums, -np.inf, np.inf, 0)
+        self._make_step: Callable[..., int] = partial(machine_code(make_step), *own)
 
     def fits(self, objective: Objective, update: Update, x: Any, y: Any, weights: Float32) -> bool:
         """Say whether this is the step to make, and rows are as many, and float32 that machine code can read."""
         of_x, of_y, of_weights = self._shapes
         return (
-            objective is self._objective and update is self._update and _is_floats(x, of_x) and _is_floats(y, of_y)
-            and (weights is NO_WEIGHTS if of_weights == (0,) else _is_floats(weights, of_weights))
+            objective is self._objective and update is self._update and _is_readable(x, of_x) and _is_readable(y, of_y)
+            and (weights is NO_WEIGHTS if of_weights == (0,) else _is_readable(weights, of_weights))
         )  # fmt: skip
 
     def make(
@@ -185,4 +181,5 @@ class Again:
         ``REFUSED``, and nothing is done, if a number is not finite or out of bounds; else whether the parameters are
         finite.
         """
-        return self._make_step(x, y, weights, sums, *self._own, *bounds, iterations)
+        low, high = bounds
+        return self._make_step(x, y, weights, sums, low, high, iterations)

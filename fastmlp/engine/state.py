@@ -256,7 +256,7 @@ class State:
     def results(self) -> dict[str, float]:
         """Return the loss and the metrics of the rows so far; the loss of an evaluation is with the penalties."""
         sums = self._sums
-        logs = {"loss": float(sums[t.LOSS_SUM] / sums[t.ROW_SUM])}
+        logs = {"loss": sums.item(t.LOSS_SUM) / sums.item(t.ROW_SUM)}
         for name, metric, first in self._metrics:
             start = t.METRIC_SUMS + first
             result = metric.result(sums[start : start + metric.sums_needed(self.plan.units)])

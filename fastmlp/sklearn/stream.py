@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..errors import TrainingDivergedError
 from ..history import History
 from ..inputs import surely_finite
 from .data import constant_weights, surely_fits_targets, surely_shaped
-from .training import Iterations, diverged, scale_of
+from .training import diverged, record_step, scale_of
 
 # the rows of one batch, by default
 AUTO_BATCH = 200
@@ -25,7 +25,7 @@ class Settled(NamedTuple):
     Attributes
     ----------
     read : callable
-        Returns an estimator's parameters.
+        Returns the parameters among an estimator's attributes.
     parameters : tuple
         What they were.
     rows : tuple of int
@@ -53,11 +53,11 @@ def settle(estimator: Any) -> Settled | None:
     if not own or not estimator._has_own_loss() or more or changing or drawn or several or weighted:
         return None
     automatic = isinstance(estimator.batch_size, str)
-    read = attrgetter(*estimator._get_param_names())
+    read = itemgetter(*estimator._get_param_names())
     loss = estimator.model_.loss
     return Settled(
         read,
-        read(estimator),
+        read(vars(estimator)),
         (1, AUTO_BATCH) if automatic else (estimator.batch_size, estimator.batch_size),
         scale_of(loss, estimator.loss, estimator.n_outputs_),
     )
@@ -80,7 +80,7 @@ def goes_on(estimator: Any, settled: Settled, X: Any, y: Any) -> bool:
     fewest, most = settled.rows
     if (
         estimator._views is not None
-        or settled.read(estimator) != settled.parameters
+        or settled.read(vars(estimator)) != settled.parameters
         or not surely_shaped(estimator, X)
         or not fewest <= len(X) <= most
         or type(y) is not np.ndarray
@@ -99,10 +99,7 @@ def goes_on(estimator: Any, settled: Settled, X: Any, y: Any) -> bool:
             logs = model._step_again(X, targets, weights) or model._make_step(Feed(X, targets, weights))
     except TrainingDivergedError as error:
         raise diverged(error) from error
-    iterations = Iterations(estimator, lambda logs, _: logs["loss"], None, None, rows, single=True)
-    iterations.set_model(model)
-    estimator.n_iter_ = 0
-    iterations.on_epoch_end(0, logs)
+    record_step(estimator, logs["loss"], rows)
     # as after any training: a record of its own, without the parameters of a run
     estimator.history_ = model.history = History()
     estimator.history_.append(0, logs)
