@@ -20,6 +20,7 @@ from numba.core.compiler import CompilerBase, Flags
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import PassManager
 from numba.core.registry import CPUDispatcher
+from numba.core.sigutils import normalize_signature
 from numba.core.typed_passes import (
     AnnotateTypes,
     IRLegalization,
@@ -224,6 +225,14 @@ class BlockDispatcher(CPUDispatcher):  # type: ignore[misc]
     def inspect_llvm(self, signature: Any = None) -> Any:
         """Return LLVM's code, optimised, of what a call from Python runs."""
         return self._from_python.inspect_llvm(signature)
+
+    def compile(self, sig: Any) -> Any:
+        """Compile for a signature, without Numba's timers: those of all callers would hear of each call of LLVM's."""
+        with global_compiler_lock, self._compiling_counter:
+            arguments, return_type = normalize_signature(sig)
+            if tuple(arguments) not in self.overloads:
+                self.add_overload(self._compiler.compile(arguments, return_type))
+            return self.overloads[tuple(arguments)].entry_point
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """Compile for a call; a constant is a value of its type, not a signature of its own."""
