@@ -19,13 +19,12 @@ from ..kernels.jit import entry, kernel
 from ..kernels.meeting import END, call_meeting
 from .interruption import given_up
 from .parameters import (
-    PENALTY,
-    change_by_norm,
+    change_from_whole,
     change_parameters,
     constrain_share,
     make_factors,
-    norms_to_factors,
     own_gradients,
+    scale_by_norms,
     shard_rows,
     whole_gradients,
 )
@@ -51,11 +50,11 @@ from .tables import (
     MEETING_AT,
     MET_FINITE,
     MET_PIECES,
-    MET_SUMS,
     METRIC_SUMS,
     MODE,
     NOWHERE,
     PENALISED,
+    PENALTY,
     PIECE,
     PIECE_LOSS,
     PIECE_METRICS,
@@ -71,10 +70,10 @@ from .tables import (
     SHORT_STEP,
     STOPPED,
     THREADS,
+    TOLD_PIECES,
     TRAIN,
     WHOLE,
     Data,
-    Float32,
     Float64,
     Int64,
     Network,
@@ -88,7 +87,7 @@ from .tables import (
 # Each thread has a queue, such a word of its own. What it finds there is the same part of the rows and of the
 # parameters in every step, which are in its core's cache therefore: what another core has written comes more slowly.
 # SHARE_ROWS comes last: the segments of a step's rows count on from it.
-FINISH, SHARE_ITEMS, SHARE_SCALED_ITEMS, SHARE_CONSTRAINTS, SHARE_OWN_ITEMS, SHARE_BLOCKS, SHARE_ROWS = range(1, 8)
+FINISH, SHARE_ITEMS, SHARE_WHOLE_ITEMS, SHARE_CONSTRAINTS, SHARE_OWN_ITEMS, SHARE_BLOCKS, SHARE_ROWS = range(1, 8)
 SHARE_BITS, KIND_BITS = 24, 14
 SHARE_MASK, KIND_MASK = (1 << SHARE_BITS) - 1, (1 << KIND_BITS) - 1
 FINISHED = FINISH << SHARE_BITS
@@ -245,8 +244,8 @@ def do_share(
         )
     elif kind == SHARE_BLOCKS:
         share_block(network, space, objective, data, job, rank, share, frame, whole)
-    elif kind == SHARE_SCALED_ITEMS:
-        change_by_norm(network, update, job, rank, share, shares, whole)
+    elif kind == SHARE_WHOLE_ITEMS:
+        change_from_whole(network, update, job, rank, share, shares, whole)
     elif kind == SHARE_CONSTRAINTS:
         constrain_share(network, rank, share, shares, frame)
     else:
@@ -364,37 +363,13 @@ def assist(
 
 
 @kernel
-def add_pieces(space: Workspace, sums: Float64, pieces: int) -> None:
+def add_pieces(pieces: Float64, sums: Float64, count: int) -> None:
     """Add the sums of pieces to an epoch's, in order."""
-    for piece in range(pieces):
-        part = space.sums[piece]
+    for piece in range(count):
+        part = pieces[piece]
         sums[LOSS_SUM] += part[PIECE_LOSS]
         for i in range(PIECE_METRICS, part.size):
             sums[METRIC_SUMS + i - PIECE_METRICS] += part[i]
-
-
-@kernel
-def write_meeting(space: Workspace, met: Float32, pieces: int, loss: float) -> None:
-    """Write the step's sums behind the gradients, each as two float32 numbers, and whether the loss is finite."""
-    met[:] = 0
-    if not np.isfinite(loss):
-        met[MET_FINITE] = np.float32(np.nan)
-        return
-    for i in range(space.sums.shape[1]):
-        total = np.float64(0)
-        for piece in range(pieces):
-            total += space.sums[piece, i]
-        met[MET_SUMS + 2 * i] = np.float32(total)
-        met[MET_SUMS + 2 * i + 1] = np.float32(total - np.float64(np.float32(total)))
-
-
-@kernel
-def add_met(met: Float32, sums: Float64) -> None:
-    """Add what all processes have written there to an epoch's sums."""
-    sums[LOSS_SUM] += np.float64(met[MET_FINITE])
-    for i in range((met.size - MET_SUMS) // 2):
-        total = np.float64(met[MET_SUMS + 2 * i]) + np.float64(met[MET_SUMS + 2 * i + 1])
-        sums[LOSS_SUM if i == PIECE_LOSS else METRIC_SUMS + i - PIECE_METRICS] += total
 
 
 @kernel
@@ -417,10 +392,8 @@ def meet(
     update: Update,
     data: Data,
     job: Int64,
-    sums: Float64,
     sync: Words,
     step: int,
-    loss: float,
     frame: Pack,
     whole: Pack,
 ) -> bool:
@@ -429,23 +402,13 @@ def meet(
     In order, the processes take turns: each goes on from the gradients and sums of the one before.
     """
     rows, _, _ = batch_of(job, step)
-    pieces = -(-rows // job[PIECE])
-    met = update.gradients[(job[SHARDS] + 1) * network.parameters.size :]
     if job[IN_ORDER] and call_meeting(job[MEETING_AT]):
         return False
     work_off(network, space, objective, update, data, job, sync, SHARE_OWN_ITEMS, step, frame, whole)
     if job[LOOK_AT] != NOWHERE and atomic_load(job, STOPPED):
         return False
-    if job[IN_ORDER]:
-        if not np.isfinite(loss):
-            met[MET_FINITE] = np.float32(np.nan)
-        add_pieces(space, sums, pieces)
-        return bool(call_meeting(job[MEETING_AT]) != END)
-    write_meeting(space, met, pieces, loss)
-    if call_meeting(job[MEETING_AT]):
-        return False
-    add_met(met, sums)
-    return True
+    job[TOLD_PIECES] = -(-rows // job[PIECE])
+    return bool(call_meeting(job[MEETING_AT]) != END)
 
 
 @kernel
@@ -484,7 +447,7 @@ def train(
         for piece in range(pieces):
             loss += space.sums[piece, PIECE_LOSS]
         if job[MEETING_AT] != NOWHERE:
-            if not meet(network, space, objective, update, data, job, sums, sync, step, loss, frame, whole):
+            if not meet(network, space, objective, update, data, job, sync, step, frame, whole):
                 leave_step(job, step)
                 return
             loss = np.float64(update.gradients[(job[SHARDS] + 1) * network.parameters.size + MET_FINITE])
@@ -500,12 +463,12 @@ def train(
                 job[ITERATION] -= 1
             return
         if changes and job[WHOLE]:
-            norms_to_factors(network, update, job)
-            work_off(network, space, objective, update, data, job, sync, SHARE_SCALED_ITEMS, step, frame, whole)
+            scale_by_norms(job, whole)
+            work_off(network, space, objective, update, data, job, sync, SHARE_WHOLE_ITEMS, step, frame, whole)
         if changes and job[CONSTRAINED]:
             work_off(network, space, objective, update, data, job, sync, SHARE_CONSTRAINTS, step, frame, whole)
         if job[MEETING_AT] == NOWHERE:
-            add_pieces(space, sums, pieces)
+            add_pieces(space.sums, sums, pieces)
         sums[ROW_SUM] += batch
         if job[PENALISED]:
             for index in range(update.item_sums.shape[0]):
@@ -546,7 +509,7 @@ def run_steps(
     else:
         work_off(network, space, objective, update, data, job, sync, SHARE_BLOCKS, job[FIRST_STEP], frame, whole)
         rows = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - job[FIRST_STEP] * job[BATCH_SIZE]
-        add_pieces(space, sums, -(-rows // job[BLOCK]))
+        add_pieces(space.sums, sums, -(-rows // job[BLOCK]))
         sums[ROW_SUM] += rows
     if not helper:
         publish(job, sync, FINISHED, 0)

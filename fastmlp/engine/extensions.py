@@ -4,20 +4,25 @@ The engine calls them by their addresses, with everything it has at hand (a pack
 uses one waits for its compilation.
 """
 
+import math
+
 import numpy as np
 
 from ..kernels.callback import UNWRITTEN, call_loss
 from ..kernels.extension import address_of
-from ..kernels.jit import entry
+from ..kernels.jit import entry, kernel
 from ..losses.table import loss_value_and_grad
 from ..metrics.kinds import FIRST_PARAMETER, FIRST_SUM, KIND, LAST_PARAMETER, WEIGHTED
 from ..metrics.table import metric_update
 from ..optimizers.averages import average_step
-from ..optimizers.base import BATCHES
-from ..optimizers.gradients import accumulate
+from ..optimizers.base import BATCHES, CLIP_NORM, CLIP_VALUE, GLOBAL_CLIP_NORM
+from ..optimizers.gradients import accumulate, clip_by_value, scale
 from ..optimizers.table import optimizer_step, step_factors
 from .rows import rooms
 from .tables import (
+    BY_NORM,
+    BY_VALUE,
+    CLIPS,
     ITERATION,
     LOGITS,
     LOSS_CALLBACK,
@@ -26,10 +31,14 @@ from .tables import (
     OPTIMIZER,
     PIECE_LOSS,
     PIECE_METRICS,
+    SQUARED_NORM,
     TARGET_COLUMNS,
     UNITS,
     UPDATE_FACTORS,
     UPDATE_GRADIENT,
+    UPDATE_NORMS,
+    UPDATE_SCALE,
+    VARIABLE,
     Int64,
     Network,
     Objective,
@@ -85,6 +94,24 @@ def run_metric(
     )  # fmt: skip
 
 
+@kernel
+def norms_to_factors(network: Network, update: Update, by_variable: bool) -> None:
+    """Replace the items' squared norms by what their gradients are multiplied with; one thread for all."""
+    limit = update.settings[CLIP_NORM if by_variable else GLOBAL_CLIP_NORM]
+    items = network.items.shape[0]
+    first = 0
+    while first < items:
+        last = first
+        total = np.float64(0)
+        while last < items and (not by_variable or network.items[last, VARIABLE] == network.items[first, VARIABLE]):
+            total += update.item_sums[last, SQUARED_NORM]
+            last += 1
+        norm = math.sqrt(total)
+        for index in range(first, last):
+            update.item_sums[index, SQUARED_NORM] = limit / norm if norm > limit else 1.0
+        first = last
+
+
 @entry
 def run_update(
     network: Network, space: Workspace, objective: Objective, update: Update, job: Int64, what: int, at: int,
@@ -96,14 +123,23 @@ def run_update(
     ----------
     what : int
         ``UPDATE_FACTORS``: the factors of the present step. ``UPDATE_GRADIENT``: accumulate ``count`` gradients from
-        ``first``, of the parameters from ``at``. Else change these parameters.
+        ``first``, of the parameters from ``at``. ``UPDATE_PARAMETERS``: change these. ``UPDATE_NORMS``: make factors
+        of the items' norms. ``UPDATE_SCALE``: multiply the gradients with that of item ``at``.
     """
     if what == UPDATE_FACTORS:
         step_factors(job[OPTIMIZER], update.settings, job[ITERATION], update.factors)
     elif what == UPDATE_GRADIENT:
         accumulate(update.gradients, first, update.accumulated, at, count, update.factors[BATCHES])
+    elif what == UPDATE_NORMS:
+        norms_to_factors(network, update, job[CLIPS] == BY_NORM)
+    elif what == UPDATE_SCALE:
+        factor = update.item_sums[at, SQUARED_NORM]
+        if factor != 1:
+            scale(update.gradients, first, count, np.float32(factor))
     else:
         parameters = network.parameters
+        if job[CLIPS] == BY_VALUE and update.factors[BATCHES] != 0:
+            clip_by_value(update.gradients, first, count, np.float32(update.settings[CLIP_VALUE]))
         if update.factors[BATCHES] != 0:
             optimizer_step(job[OPTIMIZER], update.factors, parameters, at, update.gradients, first, update.slots, count)
         # a batch whose gradients are only accumulated counts for the averages, as in Keras

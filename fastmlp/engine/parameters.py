@@ -4,15 +4,12 @@ Threads share the items. A gradient is made in a small scratch buffer and used u
 unless all of it is needed first: for clipping by a norm, and in a step so long that it may be given up.
 """
 
-import math
-
 import numpy as np
 
 from ..kernels.extension import Pack, call_extension
 from ..kernels.jit import kernel
 from ..kernels.sums import sum_of
-from ..optimizers.base import BATCHES, CLIP_NORM, CLIP_VALUE, GLOBAL_CLIP_NORM, LEARNING_RATE
-from ..optimizers.gradients import clip_by_value, scale
+from ..optimizers.base import LEARNING_RATE
 from ..optimizers.table import common_factors, common_optimizer_step
 from ..regularizers import penalty_value_and_grad
 from .interruption import given_up
@@ -21,7 +18,6 @@ from .tables import (
     ALL_SHARDS,
     AT,
     BY_NORM,
-    BY_VALUE,
     CLIPS,
     CONSTRAINT,
     COUNT,
@@ -33,12 +29,16 @@ from .tables import (
     OPTIMIZER,
     PARTIAL,
     PENALISED,
+    PENALTY,
     PIECE,
     SHARDS,
+    SQUARED_NORM,
     STAGE_CONSTRAINT,
     UPDATE_FACTORS,
     UPDATE_GRADIENT,
+    UPDATE_NORMS,
     UPDATE_PARAMETERS,
+    UPDATE_SCALE,
     UPDATES_AT,
     VARIABLE,
     Int64,
@@ -53,8 +53,6 @@ GROUP = 1536
 
 # Multiply-adds that take as long as the optimizer's part for one parameter, which waits for memory.
 PASS = 100
-
-SQUARED_NORM, PENALTY = range(2)
 
 
 @kernel
@@ -173,8 +171,6 @@ def make_factors(update: Update, job: Int64, whole: Pack) -> None:
 @kernel
 def apply_gradient(network: Network, update: Update, job: Int64, at: int, first: int, count: int, whole: Pack) -> None:
     """Step the optimizer for ``count`` parameters from ``at``, whose gradients begin at ``first``."""
-    if job[CLIPS] == BY_VALUE and update.factors[BATCHES] != 0:
-        clip_by_value(update.gradients, first, count, np.float32(update.settings[CLIP_VALUE]))
     if job[UPDATES_AT] != NOWHERE:
         call_extension(job[UPDATES_AT], whole, (UPDATE_PARAMETERS, at, first, count))
     else:
@@ -228,7 +224,7 @@ def whole_gradients(
     batch: int,
     whole: Pack,
 ) -> None:
-    """Gradients of a share of the items at their parameters' places, with their squared norms.
+    """Gradients of a share of the items at their parameters' places, with the squared norms that clipping wants.
 
     Those of the loss are there already where they had to be added to other processes'.
     """
@@ -242,9 +238,9 @@ def whole_gradients(
         if job[MEETING_AT] == NOWHERE:
             loss_gradient(network, space, update, job, index, room + item[AT], batch, batch, 0)
         finish_gradient(network, update, job, index, room + item[AT], batch, whole)
-        update.item_sums[index, SQUARED_NORM] = sum_of(
-            update.gradients[room + item[AT] : room + item[AT] + item[COUNT]], True
-        )
+        if job[CLIPS] >= BY_NORM:
+            gradient = update.gradients[room + item[AT] : room + item[AT] + item[COUNT]]
+            update.item_sums[index, SQUARED_NORM] = sum_of(gradient, True)
 
 
 @kernel
@@ -270,40 +266,25 @@ def own_gradients(
 
 
 @kernel
-def norms_to_factors(network: Network, update: Update, job: Int64) -> None:
-    """Replace the items' squared norms by what their gradients are multiplied with; one thread for all."""
-    by_variable = job[CLIPS] == BY_NORM
-    limit = np.float64(np.inf)
+def scale_by_norms(job: Int64, whole: Pack) -> None:
+    """Have the norms of whole gradients say what they are multiplied with; one thread for all."""
     if job[CLIPS] >= BY_NORM:
-        limit = update.settings[CLIP_NORM if by_variable else GLOBAL_CLIP_NORM]
-    items = network.items.shape[0]
-    first = 0
-    while first < items:
-        last = first
-        total = np.float64(0)
-        while last < items and (not by_variable or network.items[last, VARIABLE] == network.items[first, VARIABLE]):
-            total += update.item_sums[last, SQUARED_NORM]
-            last += 1
-        norm = math.sqrt(total)
-        for index in range(first, last):
-            update.item_sums[index, SQUARED_NORM] = limit / norm if norm > limit else 1.0
-        first = last
+        call_extension(job[UPDATES_AT], whole, (UPDATE_NORMS, 0, 0, 0))
 
 
 @kernel
-def change_by_norm(
+def change_from_whole(
     network: Network, update: Update, job: Int64, rank: int, share: int, shares: int, whole: Pack
 ) -> None:
-    """Scale the whole gradients of a share of the items and step the optimizer."""
+    """Step the optimizer from the whole gradients of a share of the items, scaled where they are clipped by norms."""
     begin, end = share_of_items(network, share, shares)
     room = job[SHARDS] * network.parameters.size
     for index in range(begin, end):
         item = network.items[index]
         if job[PARTIAL] and given_up(job, rank, PASS * item[COUNT]):
             return
-        factor = update.item_sums[index, SQUARED_NORM]
-        if factor != 1:
-            scale(update.gradients, room + item[AT], item[COUNT], np.float32(factor))
+        if job[CLIPS] >= BY_NORM:
+            call_extension(job[UPDATES_AT], whole, (UPDATE_SCALE, index, room + item[AT], item[COUNT]))
         apply_gradient(network, update, job, item[AT], room + item[AT], item[COUNT], whole)
 
 

@@ -11,8 +11,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.jit import kernel
 from ..kernels.meeting import Meeting
 from . import tables as t
+from .epoch import add_pieces
 from .feed import NO_ORDER, Feed
 from .pace import Pace
 from .parameters import shard_pieces
@@ -102,6 +104,39 @@ def _even(count: int, rank: int, size: int) -> tuple[int, int]:
     each, more = divmod(count, size)
     first = rank * each + min(rank, more)
     return first, first + each + (rank < more)
+
+
+@kernel
+def finite_loss(pieces: t.Float64, count: int) -> bool:
+    """Say whether the loss of so many pieces of a step is finite."""
+    loss = np.float64(0)
+    for piece in range(count):
+        loss += pieces[piece, t.PIECE_LOSS]
+    return bool(np.isfinite(loss))
+
+
+@kernel
+def tell_sums(pieces: t.Float64, count: int, told: t.Float32) -> None:
+    """Write the sums of a step's pieces, each as two float32 numbers, and whether the loss is finite."""
+    told[:] = 0
+    if not finite_loss(pieces, count):
+        told[t.MET_FINITE] = np.float32(np.nan)
+        return
+    for i in range(pieces.shape[1]):
+        total = np.float64(0)
+        for piece in range(count):
+            total += pieces[piece, i]
+        told[t.MET_SUMS + 2 * i] = np.float32(total)
+        told[t.MET_SUMS + 2 * i + 1] = np.float32(total - np.float64(np.float32(total)))
+
+
+@kernel
+def add_told(told: t.Float32, sums: t.Float64) -> None:
+    """Add what all processes have written to an epoch's sums."""
+    sums[t.LOSS_SUM] += np.float64(told[t.MET_FINITE])
+    for i in range((told.size - t.MET_SUMS) // 2):
+        total = np.float64(told[t.MET_SUMS + 2 * i]) + np.float64(told[t.MET_SUMS + 2 * i + 1])
+        sums[t.LOSS_SUM if i == t.PIECE_LOSS else t.METRIC_SUMS + i - t.PIECE_METRICS] += total
 
 
 class Ranks:
@@ -198,7 +233,7 @@ class Ranks:
         return np.asarray(sums[:-1] / sums[-1])
 
     def meeting(
-        self, gradients: t.Float32, sums: t.Float64, parameters: int, job: t.Int64, statistics: t.Float32
+        self, gradients: t.Float32, sums: t.Float64, parameters: int, job: t.Int64, space: t.Workspace
     ) -> Meeting:
         """What the compiled loop calls between the phases of a step.
 
@@ -208,10 +243,15 @@ class Ranks:
             Those of the rows here, and what is told behind them.
         sums : float64
             The running sums of the epoch.
-        statistics : float32 (pieces, PIECE_STATISTICS, columns)
-            Of all pieces of a batch, where stages standardise by it.
+        parameters : int
+            How many gradients there are.
+        job : int64
+            The numbers of the run.
+        space : Workspace
+            With the sums of pieces here, and, where stages standardise by a batch, the statistics of all its pieces.
         """
-        meet = self._gradients_meet(gradients, sums, parameters)
+        meet = self._gradients_meet(gradients, sums, parameters, job, space.sums)
+        statistics = space.piece_statistics
         if not statistics.size:
             return Meeting(meet)
         flat, each = statistics.reshape(-1), statistics[0].size
@@ -233,16 +273,22 @@ class Ranks:
         self.wire.add(flags)
         return bool(flags[0])
 
-    def _gradients_meet(self, gradients: t.Float32, sums: t.Float64, parameters: int) -> Callable[[], bool]:
-        if self.in_order:
-            return _Turns(self, gradients, sums, gradients[parameters:]).meet
+    def _gradients_meet(
+        self, gradients: t.Float32, sums: t.Float64, parameters: int, job: t.Int64, pieces: t.Float64
+    ) -> Callable[[], bool]:
         told, add, wants_end = gradients[parameters:], self.wire.add, self.wants_end
+        if self.in_order:
+            return _Turns(self, gradients, sums, told, job, pieces).meet
 
         def meet() -> bool:
+            tell_sums(pieces, int(job[t.TOLD_PIECES]), told)
             if wants_end():
                 told[t.MET_END] = 1
             add(gradients)
-            return bool(told[t.MET_END])
+            if told[t.MET_END]:
+                return True
+            add_told(told, sums)
+            return False
 
         return meet
 
@@ -250,8 +296,11 @@ class Ranks:
 class _Turns:
     """The meetings of a run in order: one before the gradients are made, and one after."""
 
-    def __init__(self, ranks: Ranks, gradients: t.Float32, sums: t.Float64, told: t.Float32) -> None:
+    def __init__(
+        self, ranks: Ranks, gradients: t.Float32, sums: t.Float64, told: t.Float32, job: t.Int64, pieces: t.Float64
+    ) -> None:
         self.ranks, self.gradients, self.sums, self.told = ranks, gradients, sums, told
+        self.job, self.pieces = job, pieces
         self.before = sums.copy()
         self.begun = False
 
@@ -271,8 +320,11 @@ class _Turns:
         return False
 
     def _hand_on(self) -> bool:
-        wire = self.ranks.wire
+        wire, count = self.ranks.wire, int(self.job[t.TOLD_PIECES])
         last = wire.size - 1
+        if not finite_loss(self.pieces, count):
+            self.told[t.MET_FINITE] = np.nan
+        add_pieces(self.pieces, self.sums, count)
         if self.ranks.wants_end():
             self.told[t.MET_END] += 1
         for array in (self.gradients, self.sums):

@@ -242,7 +242,7 @@ class Session(State):
             if ranks is not None and share is not None:
                 parameters = self.plan.network.parameters.size
                 met = self._update.gradients[cut.shards * parameters :]
-                meeting = ranks.meeting(met, self._sums, parameters, job, space.piece_statistics)
+                meeting = ranks.meeting(met, self._sums, parameters, job, space)
                 share.place_in(job, meeting)
             while step < steps:
                 # of an evaluation each thread has a block

@@ -93,7 +93,8 @@ def common_factors(kind: int, settings: Settings, rate: float, update: int, fact
 def is_common(optimizer: Optimizer, settings: Settings) -> bool:
     """Say whether the engine has inside all that an optimizer with these settings needs."""
     simple = settings[SCHEDULE] == CONSTANT and settings[BATCHES_AN_UPDATE] == 1 and not optimizer.use_ema
-    return bool(simple and optimizer.kind in (SGD.kind, ADAM_KIND, RMSPROP_KIND))
+    clips = (optimizer.clipvalue, optimizer.clipnorm, optimizer.global_clipnorm) != (None, None, None)
+    return bool(simple and not clips and optimizer.kind in (SGD.kind, ADAM_KIND))
 
 
 @kernel
@@ -129,6 +130,9 @@ def optimizer_step(
         nadam_step(w, g, slot_0, slot_1, rate, factors[GRADIENT_RATE], factors[FIRST], factors[REST], small)
     elif kind == LION_KIND:
         lion_step(w, g, slot_0, rate, factors[FIRST], factors[REST])
+    elif kind == RMSPROP_KIND:
+        centred = factors[OPTION] != ZERO
+        rmsprop_step(w, g, slot_0, slot_1, slot_2, rate, factors[REST], factors[FIRST], small, centred)
     else:
         common_step(kind, factors, w, g, slot_0, slot_1, slot_2)
 
@@ -141,8 +145,6 @@ def common_step(
     rate, small, option = factors[RATE], factors[SMALL], factors[OPTION] != ZERO
     if kind == ADAM_KIND:
         adam_step(w, g, slot_0, slot_1, slot_2, rate, factors[FIRST], factors[REST], small, option)
-    elif kind == RMSPROP_KIND:
-        rmsprop_step(w, g, slot_0, slot_1, slot_2, rate, factors[REST], factors[FIRST], small, option)
     else:
         sgd_step(w, g, slot_0, rate, factors[FIRST], option)
 
