@@ -89,7 +89,7 @@ class Stack:
     @property
     def trainable(self) -> bool:
         """Whether training changes any of the layers; setting it sets all of them."""
-        return any(self._trainable())
+        return any(layer.trainable for layer in self._built_layers)
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
@@ -220,7 +220,7 @@ class Stack:
         self._predictor, self._session, self._plan = Predictor(plan, session.turns), session, plan
 
     def _trainable(self) -> list[bool]:
-        """Which of the layers that the model was built with are trained."""
+        """What each layer that the model was built with says of its own weights."""
         # not by the property, which takes twice as long: train_on_batch asks in every call
         return list(map(TRAINABLE, self._built_layers))
 

@@ -23,17 +23,17 @@ from .parameters import (
     change_parameters,
     constrain_share,
     make_factors,
-    own_gradients,
     scale_by_norms,
     shard_rows,
     whole_gradients,
 )
-from .rows import batch_statistics, forward, gather, item_gradient, judge, train_rows
+from .rows import extend, forward, gather, item_gradient, judge, train_rows
 from .tables import (
     ALL_ROWS,
     ARRIVED,
     AT,
     BATCH_SIZE,
+    BATCH_STATISTICS,
     BLOCK,
     CONSTRAINED,
     DIVERGED,
@@ -41,6 +41,7 @@ from .tables import (
     EVALUATE,
     FIRST_STEP,
     IN_ORDER,
+    ITEM_SHARES,
     ITERATION,
     JOINED,
     LAST_STEP,
@@ -61,6 +62,7 @@ from .tables import (
     PLACE,
     QUEUE_WORDS,
     QUEUES,
+    ROW_SHARES,
     ROW_SUM,
     SAMPLES,
     SHARDS,
@@ -92,10 +94,6 @@ SHARE_BITS, KIND_BITS = 24, 14
 SHARE_MASK, KIND_MASK = (1 << SHARE_BITS) - 1, (1 << KIND_BITS) - 1
 FINISHED = FINISH << SHARE_BITS
 
-# Shares for each thread, where the work is large enough: one that is held up leaves the rest to others.
-SHARES_A_THREAD = 4
-# A share of fewer rows would spend its time on making panels of w^T.
-ROWS_A_SHARE = 96
 # A leader that waits looks up after so many spins, which are yields by then.
 SPINS_A_LOOK = 64
 
@@ -112,24 +110,9 @@ def batch_of(job: Int64, step: int) -> tuple[int, int, int]:
 
 
 @kernel
-def count_shares(network: Network, job: Int64, kind: int, step: int) -> int:
-    """How many shares a command's work has."""
-    if kind == SHARE_BLOCKS:
-        rows = min(job[LAST_STEP] * job[BATCH_SIZE], job[SAMPLES]) - step * job[BATCH_SIZE]
-    else:
-        rows, _, _ = batch_of(job, step)
-    most = SHARES_A_THREAD * job[THREADS]
-    if kind == SHARE_BLOCKS:
-        shares = -(-rows // job[BLOCK])
-    elif job[THREADS] == 1:
-        shares = np.int64(1)
-    elif kind < SHARE_ROWS:
-        shares = min(network.items.shape[0], most)
-    elif job[SHARDS]:
-        shares = job[SHARDS]
-    else:
-        shares = min(-(-rows // job[PIECE]), max(job[THREADS], min(most, rows // ROWS_A_SHARE)))
-    return int(shares)
+def shares_of(kind: int) -> int:
+    """Which of the job's numbers is that of the shares of a command's work."""
+    return ITEM_SHARES if kind < SHARE_BLOCKS else ROW_SHARES
 
 
 @kernel
@@ -250,10 +233,12 @@ def do_share(
         constrain_share(network, rank, share, shares, frame)
     else:
         rows, batch, place = batch_of(job, step)
-        if kind == SHARE_OWN_ITEMS:
-            own_gradients(network, space, update, job, rank, share, shares, rows, batch, place)
-        elif job[WHOLE]:
-            whole_gradients(network, space, update, job, rank, share, shares, batch, whole)
+        if job[WHOLE]:
+            finished = kind == SHARE_ITEMS
+            begun = finished and job[MEETING_AT] != NOWHERE
+            whole_gradients(
+                network, space, update, job, rank, share, shares, rows, batch, place, begun, finished, whole
+            )
         else:
             change_parameters(network, space, update, job, rank, share, shares, batch, whole)
 
@@ -274,7 +259,7 @@ def take_shares(
 ) -> None:
     """Do a thread's own shares of a command, and then those that others have not come to."""
     kind, step = command >> SHARE_BITS & KIND_MASK, job[FIRST_STEP] + (command >> (SHARE_BITS + KIND_BITS))
-    shares, threads = count_shares(network, job, kind, step), job[THREADS]
+    shares, threads = job[shares_of(kind)], job[THREADS]
     for place in range(rank, rank + threads):
         owner = place % threads
         queue, end = QUEUES + owner * QUEUE_WORDS, -(-shares * (owner + 1) // threads)
@@ -302,7 +287,7 @@ def work_off(
     whole: Pack,
 ) -> None:
     """Lead one command: publish it, take shares with the others, and wait until all are done."""
-    shares = count_shares(network, job, kind, step)
+    shares = job[shares_of(kind)]
     if job[THREADS] == 1:
         for share in range(shares):
             do_share(network, space, objective, update, data, job, 0, kind, step, share, shares, frame, whole)
@@ -439,7 +424,8 @@ def train(
                 if not meet_statistics(job, segment, batch):
                     leave_step(job, step)
                     return
-                batch_statistics(network, job, segment - 1, batch, frame)
+                every = -(-batch // job[PIECE])
+                extend(network.extension[0], frame, BATCH_STATISTICS, segment - 1, 0, job[PIECE], every, batch, True)
             work_off(network, space, objective, update, data, job, sync, SHARE_ROWS + segment, step, frame, whole)
             if stopped(job, step):
                 return

@@ -5,6 +5,7 @@ On a processor that other programs use, a thread may wait for a helper that does
 
 from ..kernels.jit import JIT_DISABLED
 from ..threads import get_num_threads
+from .workspace import Cut
 
 # Ctrl-C, the progress bar and other threads get their turn this often
 SECONDS_A_CALL = 0.05
@@ -20,6 +21,11 @@ FLOPS_A_THREAD_AND_STEP = 250_000
 FLOPS_A_THREAD_AND_RUN = 20_000_000
 # blocks of an evaluation or prediction that are run by one call at most: they have sums of their own
 MOST_BLOCKS = 256
+
+# Shares for each thread, where the work is large enough: one that is held up leaves the rest to others.
+SHARES_A_THREAD = 4
+# A share of fewer rows would spend its time on making panels of w^T.
+ROWS_A_SHARE = 96
 
 # compiled calls after which a team that was slower than its leader alone is tried again
 CALLS_ALONE = 8
@@ -54,3 +60,16 @@ def threads_for(shares: int, by_step: float, flops: float) -> int:
     if JIT_DISABLED:
         return 1
     return int(max(1, min(get_num_threads(), shares, by_step, flops / FLOPS_A_THREAD_AND_RUN)))
+
+
+def item_shares(items: int, threads: int) -> int:
+    """Return how many shares work on items of parameters has."""
+    return 1 if threads == 1 else min(items, SHARES_A_THREAD * threads)
+
+
+def row_shares(rows: int, cut: Cut, threads: int) -> int:
+    """Return how many shares training on so many rows has."""
+    if threads == 1:
+        return 1
+    most = max(threads, min(SHARES_A_THREAD * threads, rows // ROWS_A_SHARE))
+    return cut.shards or min(-(-rows // cut.piece), most)

@@ -24,7 +24,6 @@ from .tables import (
     FIRST_SHARD,
     IN_ORDER,
     ITERATION,
-    MEETING_AT,
     NOWHERE,
     OPTIMIZER,
     PARTIAL,
@@ -138,6 +137,12 @@ def loss_gradient(
 
 
 @kernel
+def update_by_extension(job: Int64, whole: Pack, what: int, at: int, first: int, count: int) -> None:
+    """Have the extension of the update do something; see :func:`fastmlp.engine.extensions.run_update`."""
+    call_extension(job[UPDATES_AT], whole, (what, at, first, count))
+
+
+@kernel
 def finish_gradient(
     network: Network,
     update: Update,
@@ -156,14 +161,14 @@ def finish_gradient(
             l1, l2, network.parameters, item[AT], update.gradients, first, count, True
         )
     if update.accumulated.size:
-        call_extension(job[UPDATES_AT], whole, (UPDATE_GRADIENT, item[AT], first, count))
+        update_by_extension(job, whole, UPDATE_GRADIENT, item[AT], first, count)
 
 
 @kernel
 def make_factors(update: Update, job: Int64, whole: Pack) -> None:
     """What the optimizer's settings come to in the present step; one thread for all."""
     if job[UPDATES_AT] != NOWHERE:
-        call_extension(job[UPDATES_AT], whole, (UPDATE_FACTORS, 0, 0, 0))
+        update_by_extension(job, whole, UPDATE_FACTORS, 0, 0, 0)
     else:
         common_factors(job[OPTIMIZER], update.settings, update.settings[LEARNING_RATE], job[ITERATION], update.factors)
 
@@ -172,7 +177,7 @@ def make_factors(update: Update, job: Int64, whole: Pack) -> None:
 def apply_gradient(network: Network, update: Update, job: Int64, at: int, first: int, count: int, whole: Pack) -> None:
     """Step the optimizer for ``count`` parameters from ``at``, whose gradients begin at ``first``."""
     if job[UPDATES_AT] != NOWHERE:
-        call_extension(job[UPDATES_AT], whole, (UPDATE_PARAMETERS, at, first, count))
+        update_by_extension(job, whole, UPDATE_PARAMETERS, at, first, count)
     else:
         common_optimizer_step(
             job[OPTIMIZER], update.factors, network.parameters, at, update.gradients, first, update.slots, count
@@ -221,22 +226,30 @@ def whole_gradients(
     rank: int,
     share: int,
     shares: int,
+    rows: int,
     batch: int,
+    place: int,
+    begun: bool,
+    finished: bool,
     whole: Pack,
 ) -> None:
     """Gradients of a share of the items at their parameters' places, with the squared norms that clipping wants.
 
-    Those of the loss are there already where they had to be added to other processes'.
+    In two parts where those of the rows here are to be added to other processes': they are ``begun``, by the loss, and
+    what follows is ``finished`` when they have met.
     """
-    begin, end = share_of_items(network, share, shares)
+    start, end = share_of_items(network, share, shares)
     room = job[SHARDS] * network.parameters.size
-    for index in range(begin, end):
+    for index in range(start, end):
         item = network.items[index]
-        # gradients of earlier batches change here
-        if (update.accumulated.size == 0 or job[PARTIAL]) and given_up(job, rank, batch * item[COUNT]):
+        # in what follows, gradients of earlier batches change
+        leaves = not finished or update.accumulated.size == 0 or job[PARTIAL]
+        if leaves and given_up(job, rank, rows * item[COUNT]):
             return
-        if job[MEETING_AT] == NOWHERE:
-            loss_gradient(network, space, update, job, index, room + item[AT], batch, batch, 0)
+        if not begun:
+            loss_gradient(network, space, update, job, index, room + item[AT], rows, batch, place)
+        if not finished:
+            continue
         finish_gradient(network, update, job, index, room + item[AT], batch, whole)
         if job[CLIPS] >= BY_NORM:
             gradient = update.gradients[room + item[AT] : room + item[AT] + item[COUNT]]
@@ -244,32 +257,10 @@ def whole_gradients(
 
 
 @kernel
-def own_gradients(
-    network: Network,
-    space: Workspace,
-    update: Update,
-    job: Int64,
-    rank: int,
-    share: int,
-    shares: int,
-    rows: int,
-    batch: int,
-    place: int,
-) -> None:
-    """Gradients of a share of the items for the rows here, before they meet those of other processes' rows."""
-    begin, end = share_of_items(network, share, shares)
-    room = job[SHARDS] * network.parameters.size
-    for index in range(begin, end):
-        if given_up(job, rank, rows * network.items[index, COUNT]):
-            return
-        loss_gradient(network, space, update, job, index, room + network.items[index, AT], rows, batch, place)
-
-
-@kernel
 def scale_by_norms(job: Int64, whole: Pack) -> None:
     """Have the norms of whole gradients say what they are multiplied with; one thread for all."""
     if job[CLIPS] >= BY_NORM:
-        call_extension(job[UPDATES_AT], whole, (UPDATE_NORMS, 0, 0, 0))
+        update_by_extension(job, whole, UPDATE_NORMS, 0, 0, 0)
 
 
 @kernel
@@ -284,7 +275,7 @@ def change_from_whole(
         if job[PARTIAL] and given_up(job, rank, PASS * item[COUNT]):
             return
         if job[CLIPS] >= BY_NORM:
-            call_extension(job[UPDATES_AT], whole, (UPDATE_SCALE, index, room + item[AT], item[COUNT]))
+            update_by_extension(job, whole, UPDATE_SCALE, index, room + item[AT], item[COUNT])
         apply_gradient(network, update, job, item[AT], room + item[AT], item[COUNT], whole)
 
 

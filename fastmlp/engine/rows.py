@@ -33,8 +33,6 @@ from .tables import (
     ACTIVATION_AT,
     ACTIVATION_PARAMETER,
     BACK,
-    BATCH_BACKWARD,
-    BATCH_FORWARD,
     BIAS,
     CAPACITY,
     COLUMN,
@@ -525,12 +523,3 @@ def train_rows(
     backward(network, space, job, high, barriers[below] + 1 if below >= 0 else 0, rank, slab, padded, frame)
     if below >= 0:
         piece_statistics(network, space, job, PIECE_BACKWARD, barriers[below], place + first, slab, rows, frame)
-
-
-@kernel
-def batch_statistics(network: Network, job: Int64, segment: int, batch: int, frame: Pack) -> None:
-    """Put together what the pieces of a batch have left after a segment; one thread for all."""
-    middle = network.barriers.size
-    what = BATCH_FORWARD if segment < middle else BATCH_BACKWARD
-    index = network.barriers[segment if segment < middle else 2 * middle - segment - 1]
-    extend(network.extension[0], frame, what, index, 0, job[PIECE], -(-batch // job[PIECE]), batch, True)

@@ -33,6 +33,8 @@ from .pace import (
     SECONDS_A_CALL,
     SHORTEST,
     Pace,
+    item_shares,
+    row_shares,
     threads_for,
 )
 from .parameters import GROUP
@@ -253,6 +255,8 @@ class Session(State):
                 threads = pace.threads(team.size)
                 job[t.FIRST_STEP], job[t.LAST_STEP] = step, stop
                 job[t.ORIGIN], job[t.SHUFFLED], job[t.THREADS] = origin, data.order.size > 0, threads
+                job[t.ITEM_SHARES] = item_shares(len(self.plan.network.items), threads)
+                job[t.ROW_SHARES] = row_shares(most, cut, threads) if training else -(-(last - first) // cut.block)
                 work = flops / 2 / threads * SECONDS_A_CALL / seconds_a_step
                 looking = begin_looking(job, work, long=seconds_a_step > SECONDS_A_CALL)
                 kept = self.plan.moving_statistics() if looking is not None and training else None

@@ -29,8 +29,7 @@ from .tables import (
     ACTIVATION_PARAMETER,
     AFFINE,
     BACK,
-    BATCH_BACKWARD,
-    BATCH_FORWARD,
+    BATCH_STATISTICS,
     BIAS,
     CALLBACK,
     CALLBACK_FAILED,
@@ -273,7 +272,7 @@ def run_stage(
     what : int
         One of ``tables``' constants for extensions of the stages.
     index : int
-        The stage, or the variable of a constraint.
+        The stage, the variable of a constraint, or the segment of rows after which a batch's statistics are made.
     rank : int
         The thread, or the piece whose statistics are made.
     first, slab, rows : int
@@ -290,18 +289,21 @@ def run_stage(
         stage_backward(network, activations, slopes, statistics, capacity, index, slab, rows)
     elif what == STAGE_NOISE:
         stage_noise(network, activations, slopes, space.words, job, capacity, index, rank, slab, first, rows)
-    elif what == BATCH_FORWARD:
-        batch_moments(network, statistics, space.piece_statistics, index, first, slab, rows, job[MODE] == TRAIN)
-    elif what == BATCH_BACKWARD:
-        batch_sums(network, statistics, space.piece_statistics, index, slab, rows)
+    elif what == BATCH_STATISTICS:
+        middle = network.barriers.size
+        stage = network.barriers[index if index < middle else 2 * middle - index - 1]
+        if index < middle:
+            batch_moments(network, statistics, space.piece_statistics, stage, first, slab, rows, job[MODE] == TRAIN)
+        else:
+            batch_sums(network, statistics, space.piece_statistics, stage, slab, rows)
     elif what == STAGE_CONSTRAINT:
         constrain(network, space.packed[rank * job[PACK_ROOM] :], index, first, rows)
     else:
-        stage = network.stages[index]
-        stride, begin = stage[LEFT_STRIDE], stage[STATISTICS]
-        left, out = stage[LEFT] * capacity + slab * stride, stage[OUT] * capacity + slab * stride
-        one = space.piece_statistics[rank, PIECE_MEAN, begin : begin + stage[COLUMNS]]
-        other = space.piece_statistics[rank, PIECE_SQUARES, begin : begin + stage[COLUMNS]]
+        row = network.stages[index]
+        stride, begin = row[LEFT_STRIDE], row[STATISTICS]
+        left, out = row[LEFT] * capacity + slab * stride, row[OUT] * capacity + slab * stride
+        one = space.piece_statistics[rank, PIECE_MEAN, begin : begin + row[COLUMNS]]
+        other = space.piece_statistics[rank, PIECE_SQUARES, begin : begin + row[COLUMNS]]
         if what == PIECE_FORWARD:
             column_moments(activations, left, stride, rows, one, other)
         else:

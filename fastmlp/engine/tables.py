@@ -57,9 +57,8 @@ NOWHERE = -1
 UPDATE_FACTORS, UPDATE_GRADIENT, UPDATE_PARAMETERS, UPDATE_NORMS, UPDATE_SCALE = range(5)
 # What an extension of the stages is asked to do.
 (
-    STAGE_FORWARD, STAGE_BACKWARD, STAGE_NOISE, PIECE_FORWARD, PIECE_BACKWARD, BATCH_FORWARD, BATCH_BACKWARD,
-    STAGE_CONSTRAINT,
-) = range(8)  # fmt: skip
+    STAGE_FORWARD, STAGE_BACKWARD, STAGE_NOISE, PIECE_FORWARD, PIECE_BACKWARD, BATCH_STATISTICS, STAGE_CONSTRAINT,
+) = range(7)  # fmt: skip
 
 # GRADIENTS is a step that ends before the optimizer's: whole gradients, and nothing changed.
 TRAIN, EVALUATE, GRADIENTS = range(3)
@@ -72,14 +71,15 @@ UNCLIPPED, BY_VALUE, BY_NORM, BY_GLOBAL_NORM = range(4)
 # here, ALL_ROWS are a batch's, of which PLACE come before those here; the last one, SHORT_STEP, has numbers of its own.
 # IN_ORDER: rows here and elsewhere are added as one process would, and FIRST_SHARD of its ALL_SHARDS is the first one
 # here. MET_PIECES, if not 0: what meets are the statistics of so many pieces of a batch; negative after the first time
-# in a step. TOLD_PIECES: the pieces here whose sums meet with the gradients.
+# in a step. TOLD_PIECES: the pieces here whose sums meet with the gradients. ITEM_SHARES, ROW_SHARES: how many shares
+# work on items of parameters, and on rows or blocks, has.
 (
     MODE, FIRST_STEP, LAST_STEP, BATCH_SIZE, SAMPLES, ORIGIN, SHUFFLED, ITERATION, LOSS_KIND, LOGITS, TARGET_COLUMNS,
     OPTIMIZER, CLIPS, WHOLE, PENALISED, CONSTRAINED, BLOCK, PIECE, CAPACITY, SHARDS, PACK_ROOM, WORD_ROOM, DRAWS,
     THREADS, LOSS_AT, LOSS_CALLBACK, LOSS_FAILED, METRICS_AT, UPDATES_AT, LOOK_AT, LOOK_AFTER, WORKED, STOPPED,
     PARTIAL, MEETING_AT, ALL_ROWS, PLACE, SHORT_STEP, SHORT_ROWS, SHORT_ALL_ROWS, SHORT_PLACE, IN_ORDER, FIRST_SHARD,
-    ALL_SHARDS, MET_PIECES, TOLD_PIECES, JOB_FIELDS,
-) = range(47)  # fmt: skip
+    ALL_SHARDS, MET_PIECES, TOLD_PIECES, ITEM_SHARES, ROW_SHARES, JOB_FIELDS,
+) = range(49)  # fmt: skip
 
 # Running sums of an epoch: losses times rows, rows, 1 after a loss that is not finite; then the metrics'.
 LOSS_SUM, ROW_SUM, DIVERGED, METRIC_SUMS = range(4)
