@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastmlp.kernels.sums import LANES, sum_of
+from fastmlp.kernels.sums import LANES, sum_of, total_of
 
 
 @pytest.mark.parametrize("size", [0, 1, LANES - 1, LANES, LANES + 1, 2 * LANES, 3 * LANES + 5, 1531])
@@ -13,6 +13,7 @@ def test_sums(size, squared):
     exact = values.astype(np.float64)
     expected = (exact**2).sum() if squared else np.abs(exact).sum()
     assert sum_of(values, squared) == pytest.approx(expected, rel=1e-14)
+    assert total_of(values) == pytest.approx(exact.sum(), rel=1e-14, abs=1e-13)
 
 
 def test_nothing_is_lost_in_float32():

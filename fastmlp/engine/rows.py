@@ -6,7 +6,7 @@ cut of them into blocks gives the same bits. Sums over rows are kept by piece, a
 
 import numpy as np
 
-from ..activations import LINEAR, SOFTMAX, common_elementwise
+from ..activations import LINEAR, SIGMOID, SOFTMAX, TANH, common_elementwise
 from ..kernels.extension import Pack, call_extension
 from ..kernels.gemm import (
     PANEL,
@@ -18,7 +18,7 @@ from ..kernels.gemm import (
     transpose_panel,
 )
 from ..kernels.jit import SIMD_WIDTH, kernel
-from ..kernels.lanes import copy_row
+from ..kernels.lanes import copy_row, flat_rows
 from ..kernels.narrow import narrow_forward
 from ..kernels.pointwise import copy_rows, multiply_rows, scale_gradient
 from ..kernels.softmax import softmax_backward, softmax_crossentropy, softmax_forward
@@ -118,9 +118,15 @@ def gather_targets(
     columns = job[TARGET_COLUMNS]
     sparse = units > 1 or job[LOSS_KIND] == SPARSE or job[LOSS_KIND] == SPARSE_LOGITS
     classes = columns == 1 and sparse and job[LOSS_CALLBACK] == NOWHERE
-    for row in range(rows):
+    if not job[SHUFFLED]:
+        # at once: the masks of rows as short as targets take most of the time that a copy does
+        own = flat_rows(data.y, first - job[ORIGIN], rows)
+        for i in range(targets.size):
+            targets[i] = own[i]
+    for row in range(rows if job[SHUFFLED] or classes or weights.size else 0):
         source = source_row(data, job, first + row)
-        copy_row(data.y[source], 0, columns, targets, row * columns, columns)
+        if job[SHUFFLED]:
+            copy_row(data.y[source], 0, columns, targets, row * columns, columns)
         if classes and not 0 <= targets[row] < units:
             targets[row] = 0
         if weights.size:
@@ -299,18 +305,19 @@ def judge(
         sums[PIECE_LOSS] = weighted_total(values, weights, rows, 1)
     elif logits:
         compact(space.rows, out, stride, rows, units, outputs)
-    if not logits or metrics:
-        activate(
-            network,
-            space.rows,
-            space.slopes,
-            job[CAPACITY],
-            index,
-            slab,
-            padded,
-            training and not of_z,
-            frame,
-        )
+    room = rank * job[PIECE] * units
+    vectors = -(-rows * units // SIMD_WIDTH) * SIMD_WIDTH
+    # so few outputs that most of a row's vector is padding go through f without it
+    gapless = units < SIMD_WIDTH and vectors <= job[PIECE] * units and stage[ACTIVATION_AT] == NOWHERE
+    gapless = gapless and (stage[ACTIVATION] == TANH or stage[ACTIVATION] == SIGMOID)
+    if gapless and (not logits or metrics):
+        compact(space.rows, out, stride, rows, units, predictions)
+        common_elementwise(
+            stage[ACTIVATION], network.settings[index, ACTIVATION_PARAMETER], space.predictions, room, space.outputs,
+            room, vectors, training and not of_z,
+        )  # fmt: skip
+    elif not logits or metrics:
+        activate(network, space.rows, space.slopes, job[CAPACITY], index, slab, padded, training and not of_z, frame)
         compact(space.rows, out, stride, rows, units, predictions)
     if job[LOSS_AT] != NOWHERE:
         call_extension(job[LOSS_AT], whole, (rank, rows, batch, piece))
@@ -331,7 +338,10 @@ def judge(
         else:
             call_extension(job[METRICS_AT], whole, (index, rank, rows, piece))
     if training and not direct:
-        spread_gradient(space, stage, out, gradient, rows, of_z)
+        if gapless and not of_z:
+            for i in range(gradient.size):
+                gradient[i] *= outputs[i]
+        spread_gradient(space, stage, out, gradient, rows, of_z or gapless)
 
 
 @kernel

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.np.arrayobj import make_array, populate_array
 from numpy.typing import NDArray
 
 from .jit import JIT_DISABLED, SIMD_WIDTH, inlined
@@ -215,7 +216,31 @@ def lanes_largest(_typing: Any, tile: Any) -> Any:
     return types.float32(tile), emit
 
 
+@operation
+def flat_rows(_typing: Any, table: Any, first: Any, count: Any) -> Any:
+    """Return a flat view of ``table[first : first + count]``, whose rows lie without gaps."""
+    flat = table.copy(ndim=1)
+
+    def emit(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        rows = make_array(table)(context, builder, arguments[0])
+        view = make_array(flat)(context, builder)
+        columns = cgutils.unpack_tuple(builder, rows.shape)[1]
+        populate_array(
+            view, builder.gep(rows.data, [builder.mul(arguments[1], columns)]),
+            [builder.mul(arguments[2], columns)], [rows.itemsize], rows.itemsize, rows.meminfo,
+        )  # fmt: skip
+        return view._getvalue()
+
+    return flat(table, types.intp, types.intp), emit
+
+
+def _flat_rows_python(table: NDArray[np.float32], first: int, count: int) -> Buffer:
+    """Return the view by NumPy."""
+    return table[first : first + count].reshape(-1)
+
+
 if JIT_DISABLED:
+    flat_rows = _flat_rows_python
     from .simd_numpy import (
         lanes_largest,
         lanes_sum,
@@ -231,8 +256,9 @@ if JIT_DISABLED:
     )
 
 __all__ = [
-    "copy_row", "lanes_sum", "row_largest", "row_squares", "row_sum", "store_lanes", "tile_add", "tile_add_scaled",
-    "tile_larger", "tile_load_part", "tile_over_root", "tile_product", "tile_scale", "tile_shift", "tile_store_part",
+    "copy_row", "flat_rows", "lanes_sum", "row_largest", "row_squares", "row_sum", "store_lanes", "tile_add",
+    "tile_add_scaled", "tile_larger", "tile_load_part", "tile_over_root", "tile_product", "tile_scale", "tile_shift",
+    "tile_store_part",
 ]  # fmt: skip
 
 

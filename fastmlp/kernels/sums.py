@@ -53,6 +53,12 @@ def sum_of_sizes(_typing: Any, values: Any, _count: Any) -> Any:
     return _lane_sums(values, _absolute)
 
 
+@operation
+def sum_of_lanes(_typing: Any, values: Any, _count: Any) -> Any:
+    """Return the sum of so many elements, a multiple of ``LANES``."""
+    return _lane_sums(values, lambda _builder, elements: elements)
+
+
 def _folded(worth: NDArray[np.float64]) -> np.float64:
     """Add rows of ``LANES`` in their order, then the lanes in halves."""
     sums = worth.reshape(-1, LANES).sum(axis=0)
@@ -69,8 +75,23 @@ def _sum_of_sizes_python(values: Buffer, count: int) -> np.float64:
     return _folded(np.abs(values[:count], dtype=np.float64))
 
 
+def _sum_of_lanes_python(values: Buffer, count: int) -> np.float64:
+    return _folded(values[:count].astype(np.float64))
+
+
 if JIT_DISABLED:
     sum_of_squares, sum_of_sizes = _sum_of_squares_python, _sum_of_sizes_python
+    sum_of_lanes = _sum_of_lanes_python
+
+
+@kernel
+def total_of(values: Buffer) -> float:
+    """Return the sum of all elements."""
+    whole = values.size // LANES * LANES
+    total = np.float64(sum_of_lanes(values, whole))
+    for i in range(whole, values.size):
+        total += np.float64(values[i])
+    return float(total)
 
 
 @kernel

@@ -9,6 +9,7 @@ import numpy as np
 from ..kernels.callback import is_jitted
 from ..kernels.jit import kernel, shape_function
 from ..kernels.softmax import softmax_crossentropy
+from ..kernels.sums import total_of
 from ..names import find
 from .base import ONE, Buffer, Loss, elements
 from .binary import (
@@ -65,28 +66,13 @@ from .regression import (
 
 
 @kernel
-def total(values: Buffer) -> float:
-    """Return the sum in float64; four at a time, since an addition waits for the one before."""
-    sum_0 = sum_1 = sum_2 = sum_3 = np.float64(0)
-    whole = values.size // 4 * 4
-    for i in range(0, whole, 4):
-        sum_0 += values[i]
-        sum_1 += values[i + 1]
-        sum_2 += values[i + 2]
-        sum_3 += values[i + 3]
-    for i in range(whole, values.size):
-        sum_0 += values[i]
-    return (sum_0 + sum_1) + (sum_2 + sum_3)
-
-
-@kernel
 def weighted_total(values: Buffer, weights: Buffer, rows: int, columns: int) -> float:
     """Return the sum of ``values`` (``rows``, ``columns``), each row times its weight if there are weights."""
     if weights.size == 0:
-        return total(values[: rows * columns])
+        return total_of(values[: rows * columns])
     weighted = np.float64(0)
     for row in range(rows):
-        weighted += total(values[row * columns : (row + 1) * columns]) * weights[row]
+        weighted += total_of(values[row * columns : (row + 1) * columns]) * weights[row]
     return weighted
 
 
