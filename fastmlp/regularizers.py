@@ -143,8 +143,10 @@ def penalty_value_and_grad(
         g = gradients[first : first + count]
         twice = l2 + l2
         for i in range(count):
+            g[i] += twice * w[i]
+        for i in range(count if l1 != 0 else 0):
             sign = np.float32(1) if w[i] > 0 else np.float32(-1)
-            g[i] += twice * w[i] + (l1 * sign if w[i] != 0 else np.float32(0))
+            g[i] += l1 * sign if w[i] != 0 else np.float32(0)
     penalty = np.float64(0)
     if l1 != 0:
         penalty += l1 * sum_of(w, False)

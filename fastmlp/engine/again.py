@@ -10,6 +10,7 @@ from ..inputs import LARGEST
 from ..kernels import memory
 from ..kernels.extension import address_of, call_kept, keep_call, new_room
 from ..kernels.jit import entry, kernel, machine_code
+from ..kernels.lanes import flat_rows
 from .feed import NO_ORDER, NO_WEIGHTS, Feed, read_only
 from .tables import DRAWS, ITERATION, Data, Float32, Float64, Int64, Network, Objective, Update, Workspace
 
@@ -96,10 +97,10 @@ def make_step(
         ``REFUSED`` if a number is none that a step may see, and no step was made; else ``FINITE`` or ``NOT_FINITE``,
         which is about the parameters.
     """
+    rows = own_x.shape[0]
     fine = copy_within(weights, own_weights, 0, BOUND)
-    for row in range(own_x.shape[0]):
-        fine &= copy_within(x[row], own_x[row], -BOUND, BOUND)
-        fine &= copy_within(y[row], own_y[row], max(low, -BOUND), min(high, BOUND))
+    fine &= copy_within(flat_rows(x, 0, rows), flat_rows(own_x, 0, rows), -BOUND, BOUND)
+    fine &= copy_within(flat_rows(y, 0, rows), flat_rows(own_y, 0, rows), max(low, -BOUND), min(high, BOUND))
     draws = job[DRAWS]
     for i in range(job.size):
         job[i] = own_job[i]

@@ -72,7 +72,9 @@ def weighted_total(values: Buffer, weights: Buffer, rows: int, columns: int) -> 
         return total_of(values[: rows * columns])
     weighted = np.float64(0)
     for row in range(rows):
-        weighted += total_of(values[row * columns : (row + 1) * columns]) * weights[row]
+        first = row * columns
+        own = float(values[first]) if columns == 1 else total_of(values[first : first + columns])
+        weighted += own * weights[row]
     return weighted
 
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from ..engine.feed import NO_WEIGHTS, Feed
 from ..errors import TrainingDivergedError
 from ..history import History
-from ..inputs import surely_finite
-from .data import constant_weights, surely_fits_targets, surely_shaped
+from .data import constant_weights, surely_fits, surely_fits_targets
 from .training import diverged, record_step, scale_of
 
 # the rows of one batch, by default
@@ -50,6 +49,8 @@ def settle(estimator: Any) -> Settled | None:
     # of several outputs' squared errors, what is reported is not what is minimised
     several = estimator.loss == "squared_error" and estimator.n_outputs_ > 1
     weighted = estimator.class_weight is not None
+    # scikit-learn warns where columns had names
+    more = more or hasattr(estimator, "feature_names_in_")
     if not own or not estimator._has_own_loss() or more or changing or drawn or several or weighted:
         return None
     automatic = isinstance(estimator.batch_size, str)
@@ -79,21 +80,23 @@ def goes_on(estimator: Any, settled: Settled, X: Any, y: Any) -> bool:
     """
     fewest, most = settled.rows
     if (
-        estimator._views is not None
-        or settled.read(vars(estimator)) != settled.parameters
-        or not surely_shaped(estimator, X)
-        or not fewest <= len(X) <= most
+        type(X) is not np.ndarray
         or type(y) is not np.ndarray
-        or y.shape != (len(X),)
+        or X.ndim != 2
+        or X.dtype.kind != "f"
+        or y.ndim != 1
+        or not fewest <= len(X) <= most
+        or estimator._views is not None
+        or settled.read(vars(estimator)) != settled.parameters
     ):
         return False
     model, rows = estimator.model_, len(X)
     weights = _weights(rows, settled.scale)
     try:
-        # classes are numbered first; numbers are looked at on their way
+        # classes are numbered first; numbers, and how many there are, are looked at on their way
         logs = None if estimator._classifies else model._step_again(X, y, weights)
         if logs is None:
-            if not surely_finite(X) or not surely_fits_targets(y, rows, numeric=not estimator._classifies):
+            if not surely_fits(estimator, X) or not surely_fits_targets(y, rows, numeric=not estimator._classifies):
                 return False
             targets = estimator._encode(y, anew=False, incremental=True)
             logs = model._step_again(X, targets, weights) or model._make_step(Feed(X, targets, weights))
