@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import activations, losses, metrics
+from .engine.ranks import warm_up_told
 from .kernels import cache, jit
 from .layers import Dense, Dropout, Input
 from .model import Sequential
@@ -27,6 +28,8 @@ def steps() -> Iterator[tuple[str, Callable[[], Any]]]:
     other = Sequential([Input(shape=(1,)), Dropout(0.5), Dense(1, "elu")], seed=0)
     other.compile("nadam", "mae", metrics=["r2"])
     yield "what few models need", lambda: other.fit(x, y, verbose=0)
+    yield "steps of a stream", lambda: model.train_on_batch(x, y)
+    yield "sums of several processes", warm_up_told
     yield "prediction", lambda: model.predict(x)
     yield "outputs of layers", lambda: model.forward(x)
     yield "activations of arrays", lambda: [activations.ReLU()(x), activations.Softmax()(x)]

@@ -253,6 +253,8 @@ def test_warmup_fills_the_cache(tmp_path):
         "m = fastmlp.Sequential([fastmlp.Dense(3, 'relu'), fastmlp.Dense(2, 'softmax')])\n"
         "m.compile('adam', 'sparse_categorical_crossentropy', metrics=['accuracy'])\n"
         "m.fit(x, y, verbose=0, validation_split=0.2, sample_weight=y + 1); m.predict(x[:2])\n"
+        "m.compile(fastmlp.optimizers.RMSprop(clipnorm=1.0), 'sparse_categorical_crossentropy')\n"
+        "m.fit(x, y, verbose=0); [m.train_on_batch(x, y) for _ in range(2)]\n"
         "for part in (fastmlp.activations, fastmlp.losses, fastmlp.metrics):\n"
         "    for kind in part.TABLE.values():\n"
         "        kind()(x) if part is fastmlp.activations else kind()(y if kind.sparse else x, x)\n"

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels import memory
 from ..kernels.jit import kernel
 from ..kernels.meeting import Meeting
 from . import tables as t
@@ -137,6 +138,16 @@ def add_told(told: t.Float32, sums: t.Float64) -> None:
     for i in range((told.size - t.MET_SUMS) // 2):
         total = np.float64(told[t.MET_SUMS + 2 * i]) + np.float64(told[t.MET_SUMS + 2 * i + 1])
         sums[t.LOSS_SUM if i == t.PIECE_LOSS else t.METRIC_SUMS + i - t.PIECE_METRICS] += total
+
+
+def warm_up_told() -> None:
+    """Compile what is called when gradients meet, or load it."""
+    pieces, sums = memory.zeros((1, t.PIECE_METRICS), np.float64), memory.zeros(t.METRIC_SUMS, np.float64)
+    told = memory.zeros(t.MET_SUMS + 2 * t.PIECE_METRICS)
+    tell_sums(pieces, 1, told)
+    add_told(told, sums)
+    finite_loss(pieces, 1)
+    add_pieces(pieces, sums, 1)
 
 
 class Ranks:
