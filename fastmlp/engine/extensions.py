@@ -138,9 +138,9 @@ def run_update(
             scale(update.gradients, first, count, np.float32(factor))
     else:
         parameters = network.parameters
-        if job[CLIPS] == BY_VALUE and update.factors[BATCHES] != 0:
-            clip_by_value(update.gradients, first, count, np.float32(update.settings[CLIP_VALUE]))
         if update.factors[BATCHES] != 0:
+            if job[CLIPS] == BY_VALUE:
+                clip_by_value(update.gradients, first, count, np.float32(update.settings[CLIP_VALUE]))
             optimizer_step(job[OPTIMIZER], update.factors, parameters, at, update.gradients, first, update.slots, count)
         # a batch whose gradients are only accumulated counts for the averages, as in Keras
         if update.averages.size:

@@ -154,8 +154,7 @@ class Turns:
                 with self._gate:
                     self._keep()
                     self._writer = threading.get_ident()
-                if self._readers:
-                    self._await_readers()
+                self._await_readers()
                 return change(*arguments)
             finally:
                 # a single store needs no gate

@@ -49,9 +49,9 @@ def settle(estimator: Any) -> Settled | None:
     # of several outputs' squared errors, what is reported is not what is minimised
     several = estimator.loss == "squared_error" and estimator.n_outputs_ > 1
     weighted = estimator.class_weight is not None
-    # scikit-learn warns where columns had names
-    more = more or hasattr(estimator, "feature_names_in_")
-    if not own or not estimator._has_own_loss() or more or changing or drawn or several or weighted:
+    # scikit-learn warns then
+    named = hasattr(estimator, "feature_names_in_")
+    if not own or not estimator._has_own_loss() or more or named or changing or drawn or several or weighted:
         return None
     automatic = isinstance(estimator.batch_size, str)
     read = itemgetter(*estimator._get_param_names())
